@@ -1,0 +1,24 @@
+"""The `metrics:` section of orthogon.yaml: what counts."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class MetricsConfig(BaseModel):
+    """One optimising metric, any number of satisficing ones, and the floor to compare with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    optimise: str | None = Field(None, description="The one metric that ranks runs; the task's own if unset.")
+    satisfice: dict[str, str] = Field(
+        default_factory=dict, description='Limits a run must keep, for instance {"latency_ms": "<= 100"}.'
+    )
+    human_level: float | None = Field(None, ge=0, description="Error of the best people, 0-best, in the metric's unit.")
+    human_level_n: int | None = Field(None, gt=0, description="On how many examples that figure was measured.")
+    smallest_gap: float | None = Field(
+        None, ge=0, description="Smallest gap worth acting on; max(0.01, a tenth of the dev error) if unset."
+    )
+    class_costs: dict[str, float] = Field(
+        default_factory=dict, description="How much worse a mistake on this true class is than on others (1)."
+    )
