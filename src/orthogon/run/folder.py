@@ -29,10 +29,11 @@ from orthogon.data.examples import Finding
 from orthogon.errors import RunError
 from orthogon.metrics.score import Scores
 from orthogon.tasks import task_class
-from orthogon.tasks.task import Answers, Task
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # listing runs must not wait for torch
     from torch import nn
+
+    from orthogon.tasks.task import Answers, Task
 
 FORMAT = 1
 SEALED = ("config.yaml", "task.json", "task.npz", "weights.safetensors", "log.jsonl", "findings.json", "baselines.json")
@@ -120,6 +121,8 @@ class Run:
 
     def answers(self, split: str) -> Answers:
         """The sealed answers of a split."""
+        from orthogon.tasks.task import Answers
+
         arrays = load_arrays(self._existing(f"answers/{split}.npz"))
         ids = arrays.pop("ids")
         return Answers(arrays, ids)

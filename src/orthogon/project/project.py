@@ -1,0 +1,375 @@
+"""The project: a folder with orthogon.yaml, the splits and the runs; and the one way from data to a run.
+
+    read -> split -> check -> suggest -> fit transforms -> network -> train -> answer -> score -> seal
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthogon.errors import ConfigError, DataError, OrthogonError, RunError, UsageError, did_you_mean
+from orthogon.run.folder import Run, now, write_text
+
+if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
+    from orthogon.data.examples import Examples, Finding, Splits
+    from orthogon.project.config import ProjectConfig
+    from orthogon.tasks.task import Task
+    from orthogon.training.loop import FitResult
+
+FILE = "orthogon.yaml"
+MEASURED_TRAIN = 5000  # examples of train on which the training error is measured, in eval mode
+TASK_OF = {"image": "image_classification", "table": "tabular", "strings": "seq2seq"}
+Listener = Callable[[dict[str, Any]], None]
+
+
+class Project:
+    """A project folder.
+
+    Args:
+        folder: a folder that holds orthogon.yaml.
+    Raises:
+        UsageError: it does not.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).resolve()
+        if not (self.folder / FILE).is_file():
+            raise UsageError(f"no {FILE} in this folder", str(folder), "Make a project: orthogon start DATA")
+
+    @property
+    def name(self) -> str:
+        return self.folder.name.removesuffix("-orthogon")
+
+    # -- finding and making -------------------------------------------------------------------------------------
+
+    @classmethod
+    def find(cls, folder: str | Path | None = None) -> Project:
+        """The project of this folder: itself, or the only NAME-orthogon inside it.
+
+        Raises:
+            UsageError: there is none, or more than one to choose from.
+        """
+        start = Path(folder or ".").resolve()
+        for candidate in (start, *start.parents):
+            if (candidate / FILE).is_file():
+                return cls(candidate)
+        inside = sorted(path.parent for path in start.glob(f"*-orthogon/{FILE}"))
+        if len(inside) == 1:
+            return cls(inside[0])
+        if not inside:
+            raise UsageError("there is no project here", str(start), "Make one: orthogon start DATA")
+        names = ", ".join(path.name for path in inside)
+        raise UsageError(f"{len(inside)} projects are here: {names}", str(start), f"Say which: --project {inside[0].name}")
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any], folder: str | Path | None = None) -> Project:
+        """The project for these values, made if it does not exist; an existing orthogon.yaml is left as it is.
+
+        Args:
+            values: nested config values; `data.source` at least.
+            folder: where; ./NAME-orthogon if None, beside the data when the current folder is inside it.
+        """
+        import yaml
+
+        source = str(values["data"]["source"])
+        place = Path(folder) if folder else default_folder(source)
+        if not (place / FILE).is_file():
+            place.mkdir(parents=True, exist_ok=True)
+            body = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+            write_text(place / FILE, f"# Every key and its default: orthogon train --help, docs/config.md\n{body}")
+        return cls(place)
+
+    # -- config and logbook -------------------------------------------------------------------------------------
+
+    def config(self, sets: Sequence[str] = ()) -> ProjectConfig:
+        """orthogon.yaml, checked, with `KEY=VALUE` settings put over it."""
+        from orthogon.project.config import parse_text
+
+        text = (self.folder / FILE).read_text(encoding="utf-8")
+        return parse_text(text, FILE, sets)[0]
+
+    def runs(self) -> list[Run]:
+        """Every run that can be read, oldest first."""
+        found = []
+        for folder in sorted((self.folder / "runs").glob("[0-9]*")):
+            try:
+                found.append(Run(folder))
+            except RunError:
+                continue  # shown as damaged by `damaged_runs`
+        return found
+
+    def damaged_runs(self) -> list[tuple[str, str]]:
+        """(id, what is wrong) of runs that cannot be read."""
+        damaged = []
+        for folder in sorted((self.folder / "runs").glob("[0-9]*")):
+            try:
+                Run(folder)
+            except RunError as error:
+                damaged.append((folder.name, error.what))
+        return damaged
+
+    def run(self, name: str | int | None = None, finished: bool = True) -> Run:
+        """A run by its number, or the latest.
+
+        Args:
+            name: "3", "0003" or 3; None for the latest.
+            finished: whether the latest must be a finished one.
+        Raises:
+            RunError: there is no such run.
+        """
+        if name is not None and str(name) != "latest":
+            text = str(name)
+            folder = self.folder / "runs" / (text.zfill(4) if text.isdigit() else Path(text).name)
+            if not folder.is_dir():
+                known = [path.name for path in sorted((self.folder / "runs").glob("[0-9]*"))]
+                raise RunError(f'there is no run "{name}"', str(self.folder), did_you_mean(text.zfill(4), known))
+            return Run(folder)
+        runs = [run for run in self.runs() if run.finished or not finished]
+        if not runs:
+            unfinished = [run for run in self.runs() if not run.finished]
+            remedy = "orthogon train --resume" if unfinished else "orthogon train"
+            raise RunError("there is no finished run yet", str(self.folder), f"Make one: {remedy}")
+        return runs[-1]
+
+    def log(self, event: str, **facts: Any) -> None:
+        """Add a line to the logbook."""
+        line = json.dumps({"time": now(), "event": event, **facts}, ensure_ascii=False, default=str)
+        with open(self.folder / "logbook.jsonl", "a", encoding="utf-8") as file:
+            file.write(line + "\n")
+
+    def logbook(self) -> list[dict[str, Any]]:
+        path = self.folder / "logbook.jsonl"
+        if not path.exists():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+
+    def test_looks(self) -> int:
+        """How many runs were scored on the test set."""
+        return len({entry["run"] for entry in self.logbook() if entry["event"] == "test scored"})
+
+    # -- data ---------------------------------------------------------------------------------------------------
+
+    def read(self, config: ProjectConfig) -> Examples:
+        """The project's examples, as its config describes them."""
+        from orthogon.data.read import read
+
+        return read(config.data, cache=self.folder / "cache")
+
+    def split(self, examples: Examples, task: Task, config: ProjectConfig) -> tuple[Splits, str]:
+        """The project's splits of these examples and their key: made once, then reused, so that runs compare."""
+        from orthogon.data.split import load_splits, make_splits, save_splits, splits_key
+
+        key = splits_key(examples.fingerprint(), config.data, config.seed)
+        splits = load_splits(self.folder / "splits", key)
+        if splits is None:
+            splits = make_splits(examples, config.data, task.strata(examples), config.seed)
+            save_splits(self.folder / "splits", key, splits)
+        return splits, key
+
+    # -- the one way from data to a run -------------------------------------------------------------------------
+
+    def train(
+        self,
+        config: ProjectConfig,
+        *,
+        parent: str | None = None,
+        knob: str | None = None,
+        expected: Mapping[str, Any] | None = None,
+        listen: Listener | None = None,
+    ) -> Run:
+        """Train a new run from a config.
+
+        Args:
+            config: as written or overridden; what it leaves open is chosen from the data and written into the run.
+            parent, knob, expected: the run this one steps from, the knob turned, and the gain expected of it.
+            listen: called with an event (a dict with "event") at each stage and during training.
+        Returns:
+            The run: finished, or interrupted by Ctrl-C with a checkpoint to resume from.
+        Raises:
+            OrthogonError: data, config or training cannot work; an unfinished run is marked failed with the reason.
+        """
+        tell = listen or (lambda event: None)
+        clock = time.monotonic()
+        examples, task, splits, key, findings, config = self.prepare(config, tell)
+        run = Run.create(
+            self.folder / "runs",
+            {
+                "task": task.kind,
+                "seed": config.seed,
+                "source": config.data.source,
+                "fingerprint": examples.fingerprint(),
+                "splits_key": key,
+                "split_sizes": splits.sizes(),
+                "split_reason": splits.reason,
+                "problem": getattr(task, "reason", ""),
+                "parent": parent,
+                "knob": knob,
+                "expected": dict(expected or {}),
+            },
+        )
+        try:
+            run.save_config(config.model_dump(mode="json"))
+            run.save_findings(findings)
+            run.save_task(task)
+            return self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
+        except OrthogonError as error:
+            run.note(status="failed", why=str(error))
+            raise
+
+    def resume(self, run: Run, listen: Listener | None = None) -> Run:
+        """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
+
+        Raises:
+            RunError: it is finished, or its data is not what it was.
+        """
+        from orthogon.data.split import load_splits
+        from orthogon.project.config import parse
+
+        if run.finished:
+            raise RunError(f"run {run.id} is finished", str(run.folder), "Train a new one: orthogon train")
+        tell = listen or (lambda event: None)
+        clock = time.monotonic()
+        config = parse(run.config)
+        examples = self.read(config)
+        if examples.fingerprint() != run.info["fingerprint"]:
+            raise RunError(
+                f"the data of run {run.id} has changed since it started", config.data.source, "Train anew: orthogon train"
+            )
+        splits = load_splits(self.folder / "splits", run.info["splits_key"])
+        if splits is None:
+            raise RunError(f"the splits of run {run.id} are gone", str(self.folder / "splits"), "Train anew: orthogon train")
+        tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
+        run.note(status="running")
+        return self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
+
+    def prepare(
+        self, config: ProjectConfig, tell: Listener = lambda event: None
+    ) -> tuple[Examples, Task, Splits, str, list[Finding], ProjectConfig]:
+        """Everything before training: (examples, fitted task, splits, their key, findings, resolved config)."""
+        from orthogon.data.checks import check
+        from orthogon.project.config import resolve
+        from orthogon.tasks import task_class
+
+        tell({"event": "stage", "stage": "reading the data"})
+        examples = self.read(config)
+        kind = config.task.get("kind") or TASK_OF[examples.modality]
+        reason = getattr(examples, "reason", "")
+        tell({"event": "data", "examples": len(examples), "modality": examples.modality, "task": kind, "reason": reason})
+        cls = task_class(kind)
+        task = cls(cls.Config(**{**config.task, "kind": kind}), seed=config.seed)
+        tell({"event": "stage", "stage": "splitting"})
+        splits, key = self.split(examples, task, config)
+        tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
+        tell({"event": "stage", "stage": "checking the data"})
+        findings = check(examples, splits)
+        tell({"event": "findings", "findings": findings})
+        fatal = [finding for finding in findings if finding.severity == "error"]
+        if fatal:
+            first = fatal[0]
+            raise DataError(first.message, "; ".join(first.places[:3]) or config.data.source, first.remedy)
+        train = examples.take(splits["train"])
+        config = resolve(config, kind, task.suggest(train))
+        task = cls(config.task_config(), seed=config.seed)
+        tell({"event": "stage", "stage": "fitting the transforms"})
+        task.fit(train)
+        metric = config.metrics.optimise
+        if metric is not None and metric not in task.metrics():
+            raise ConfigError(
+                f'"{metric}" is not a metric of this task', "metrics.optimise", did_you_mean(metric, task.metrics())
+            )
+        return examples, task, splits, key, findings, config
+
+    def _fit_and_seal(
+        self,
+        run: Run,
+        task: Task,
+        examples: Examples,
+        splits: Splits,
+        config: ProjectConfig,
+        tell: Listener,
+        clock: float,
+        resume: bool,
+    ) -> Run:
+        import torch
+
+        from orthogon.training.loop import fit
+
+        train = examples.take(splits["train"])
+        dev = examples.take(splits["dev"]) if "dev" in splits else None
+        torch.manual_seed(config.seed)
+        network = task.network()
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        run.note(parameters=parameters, network=type(network).__name__)
+        tell({"event": "network", "name": type(network).__name__, "parameters": parameters})
+        objective = task.objective(network, train, dev, config.training)
+        result: FitResult = fit(
+            objective, config.training, run.folder, seed=config.seed, resume=resume, listen=tell
+        )
+        facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
+        seconds = round(run.info.get("seconds", 0.0) + time.monotonic() - clock, 2)
+        if result.status == "interrupted":
+            run.note(status="interrupted", seconds=seconds, **facts)
+            return run
+        run.save_network(network)
+        tell({"event": "stage", "stage": "measuring"})
+        for name, ids in self._measured(task, examples, splits, config.seed).items():
+            part = examples.take(ids)
+            answers = task.answers(run.network(), part, ids)
+            run.save_split(name, answers, task.score(answers, part))
+        if "test" in splits:
+            self.log("test scored", run=run.id)
+        if not resume or not run.baselines():
+            tell({"event": "stage", "stage": "training the baselines"})
+            part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
+            run.save_baselines(task.baselines(train, part, ids))
+        metric = config.metrics.optimise or next(iter(task.metrics()))
+        run.seal(seconds=round(seconds + time.monotonic() - clock, 2), metric=metric, test_looks=self.test_looks(), **facts)
+        self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
+        return run
+
+    def _measured(
+        self, task: Task, examples: Examples, splits: Splits, seed: int
+    ) -> dict[str, NDArray[np.int64]]:
+        """Ids to answer and score: every held-out part, and a stratified sample of train."""
+        train = splits["train"]
+        if len(train) > MEASURED_TRAIN:
+            train = stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
+        held_out = {name: splits[name] for name in ("train_dev", "dev", "test") if name in splits}
+        return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
+
+
+def default_folder(source: str) -> Path:
+    """./NAME-orthogon; beside the data when the current folder lies inside it, never within."""
+    path = Path(source).expanduser()
+    here = Path.cwd()
+    name = path.resolve().name if path.exists() else path.name
+    for suffix in (".gz", ".zip", ".csv", ".tsv", ".parquet", ".jsonl", ".txt", ".json"):
+        name = name.removesuffix(suffix)
+    if path.is_dir() and here.is_relative_to(path.resolve()):
+        here = path.resolve().parent
+    return here / f"{name}-orthogon"
+
+
+def stratified_sample(
+    ids: NDArray[np.int64], strata: NDArray[Any] | None, size: int, seed: int
+) -> NDArray[np.int64]:
+    """About `size` of the ids, each stratum in its share, in ascending order."""
+    generator = np.random.default_rng(seed)
+    keys = np.zeros(len(ids), dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]
+    chosen = []
+    for key in range(keys.max() + 1):
+        members = ids[keys == key]
+        count = max(1, round(size * len(members) / len(ids)))
+        chosen.append(generator.choice(members, size=min(count, len(members)), replace=False))
+    return np.sort(np.concatenate(chosen))
+
+
+__all__ = ["FILE", "Project", "default_folder", "stratified_sample"]
