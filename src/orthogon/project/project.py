@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthogon.errors import ConfigError, DataError, OrthogonError, RunError, UsageError, did_you_mean
-from orthogon.run.folder import Run, now, write_text
+from orthogon.run.folder import Run, now, write_json, write_text
 
 if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.data.examples import Examples, Finding, Splits
@@ -219,6 +219,8 @@ class Project:
             run.save_config(config.model_dump(mode="json"))
             run.save_findings(findings)
             run.save_task(task)
+            if hasattr(examples, "schema"):
+                write_json(run.folder / "schema.json", examples.schema())
             return self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
         except OrthogonError as error:
             run.note(status="failed", why=str(error))
@@ -314,9 +316,9 @@ class Project:
             objective, config.training, run.folder, seed=config.seed, resume=resume, listen=tell
         )
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
-        seconds = round(run.info.get("seconds", 0.0) + time.monotonic() - clock, 2)
+        earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
-            run.note(status="interrupted", seconds=seconds, **facts)
+            run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
             return run
         run.save_network(network)
         tell({"event": "stage", "stage": "measuring"})
@@ -331,7 +333,8 @@ class Project:
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
             run.save_baselines(task.baselines(train, part, ids))
         metric = config.metrics.optimise or next(iter(task.metrics()))
-        run.seal(seconds=round(seconds + time.monotonic() - clock, 2), metric=metric, test_looks=self.test_looks(), **facts)
+        seconds = round(earlier + time.monotonic() - clock, 2)
+        run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
         return run
 

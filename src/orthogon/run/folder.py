@@ -1,6 +1,6 @@
 """The run folder: what a finished training leaves, readable by any later process and without a pickle.
 
-    run.json config.yaml task.json task.npz weights.safetensors log.jsonl
+    run.json config.yaml schema.json task.json task.npz weights.safetensors log.jsonl
     answers/SPLIT.npz scores/SPLIT.npz baselines.json baselines/NAME.npz findings.json
     derived/          what can be made again
     checkpoint/       only while unfinished
@@ -36,7 +36,16 @@ if TYPE_CHECKING:  # listing runs must not wait for torch
     from orthogon.tasks.task import Answers, Task
 
 FORMAT = 1
-SEALED = ("config.yaml", "task.json", "task.npz", "weights.safetensors", "log.jsonl", "findings.json", "baselines.json")
+SEALED = (
+    "config.yaml",
+    "schema.json",
+    "task.json",
+    "task.npz",
+    "weights.safetensors",
+    "log.jsonl",
+    "findings.json",
+    "baselines.json",
+)
 
 
 class Run:
@@ -109,6 +118,11 @@ class Run:
         path = self.folder / "findings.json"
         entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
         return [Finding(**{**entry, "places": tuple(entry["places"])}) for entry in entries]
+
+    def schema(self) -> dict[str, Any] | None:
+        """Columns and types of the table the run was trained on; None for other data."""
+        path = self.folder / "schema.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
     def splits(self) -> list[str]:
         """Names of the splits that were scored."""

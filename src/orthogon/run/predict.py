@@ -1,0 +1,121 @@
+"""Use of a run: answers for new inputs, and figures on new labelled data."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthogon.data.config import DataConfig
+from orthogon.data.read import read, read_new
+from orthogon.errors import DataError, UsageError
+from orthogon.metrics.score import Scores
+from orthogon.run.folder import Run
+from orthogon.tasks.task import Answers
+
+UNLIKE = 1.0  # above it an input lies outside what train held
+
+
+@dataclass
+class Prediction:
+    """What happened to a file of new inputs."""
+
+    answered: int = 0
+    unlike_train: int = 0
+    set_aside: list[tuple[str, str]] = field(default_factory=list)  # (origin, why)
+
+
+def predict(
+    run: Run, source: str, out: str | Path | None = None, listen: Callable[[int], None] = lambda done: None
+) -> Prediction:
+    """Answer new inputs chunk by chunk and write a CSV: one row an input, in order, also for those set aside.
+
+    Columns: origin, answer, confidence and one probability a class where there are any, unlike_train (0 typical,
+    above 1 outside what train held), problem (why an input could not be read).
+
+    Args:
+        run: a finished run.
+        source: file or folder of new inputs; targets are not needed and not looked at.
+        out: the CSV to write; standard output if None. An existing file is not overwritten.
+        listen: called with the number of inputs answered so far.
+    Raises:
+        UsageError: `out` exists. DataError: nothing in the source can be read.
+    """
+    if out is not None and Path(out).exists():
+        raise UsageError(f"{out} exists already", str(out), "Choose another name with -o, or move the file away.")
+    task, network = run.task(), run.network()
+    config = DataConfig(**{**run.config["data"], "source": str(source)})
+    classes = task.class_names()
+    done = Prediction()
+    part = Path(str(out) + ".part") if out is not None else None
+    with open(part, "w", newline="", encoding="utf-8") if part else nullcontext(sys.stdout) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        header: list[str] | None = None
+        for examples in read_new(str(source), config, schema=run.schema()):
+            for origin, why in getattr(examples, "set_aside", ()):
+                done.set_aside.append((str(origin), str(why)))
+            if not len(examples):
+                continue
+            answers = task.answers(network, examples)
+            columns = _columns(answers, classes, task.unlike_train(examples))
+            if header is None:
+                header = ["origin", *columns, "problem"]
+                writer.writerow(header)
+            origins = [str(examples[i].origin) for i in range(len(examples))]
+            for i, origin in enumerate(origins):
+                writer.writerow([origin, *(_cell(column[i]) for column in columns.values()), ""])
+            done.answered += len(examples)
+            done.unlike_train += int((columns["unlike_train"] > UNLIKE).sum())
+            listen(done.answered)
+        if header is None and not done.set_aside:
+            raise DataError("there is nothing to answer here", str(source), "Give a file or folder with inputs.")
+        header = header or ["origin", "answer", "unlike_train", "problem"]
+        for origin, why in done.set_aside:
+            writer.writerow([origin, *[""] * (len(header) - 2), why])
+    if part is not None:
+        part.replace(Path(str(out)))
+    return done
+
+
+def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
+    """Answers and scores of a run on labelled data it has not seen.
+
+    Raises:
+        DataError: the source cannot be read, or has no targets.
+    """
+    config = {**run.config["data"], "source": str(source), "test_source": None, "dev_source": None}
+    examples = read(DataConfig(**config))
+    task = run.task()
+    answers = task.answers(run.network(), examples)
+    scores = task.score(answers, examples)
+    if not len(scores):
+        raise DataError("no example here has a target", str(source), "To answer without targets: orthogon predict")
+    return answers, scores
+
+
+def _columns(answers: Answers, classes: list[str], unlike: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """The CSV's columns: numbers and strings of each answer, one column a class for probabilities."""
+    columns: dict[str, NDArray[Any]] = {"answer": answers.values["answer"]}
+    for name, values in answers.values.items():
+        if name == "probs" and values.ndim == 2 and len(classes) == values.shape[1]:
+            columns |= {f"p_{label}": values[:, k] for k, label in enumerate(classes)}
+        elif name != "answer" and values.ndim == 1:
+            columns[name] = values
+    if columns["answer"].ndim == 2:
+        answer = columns.pop("answer")
+        names = classes if len(classes) == answer.shape[1] else [str(k) for k in range(answer.shape[1])]
+        columns = {f"answer_{name}": answer[:, k] for k, name in enumerate(names)} | columns
+    columns["unlike_train"] = np.round(unlike, 3)
+    return columns
+
+
+def _cell(value: Any) -> Any:
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else value
+
