@@ -19,17 +19,31 @@ class TrainingConfig(BaseModel):
     batch_size: int | None = Field(None, gt=0, description="Examples in one update; unset: chosen by data size.")
     accumulate: int = Field(1, ge=1, description="Parts in which the batch is computed, for small memory.")
 
-    optimiser: str = Field("adamw", description="sgd, momentum, nesterov, rmsprop, adam, adamw, or a torch.optim name.")
+    optimiser: str = Field(
+        "adamw", description="sgd, momentum, momentum_pytorch, nesterov, rmsprop, adam, adamw, or a torch.optim name."
+    )
     optimiser_args: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the optimiser.")
     lr: float | None = Field(None, gt=0, description="Learning rate (alpha); unset: chosen by the task.")
     lr_race: bool = Field(False, description="Before training, race 3 learning rates around lr and keep the best.")
     momentum: float = Field(0.9, ge=0, lt=1, description="beta 1 of momentum, Nesterov and Adam.")
     beta2: float = Field(0.999, ge=0, lt=1, description="beta 2 of Adam; RMSprop's decay.")
     schedule: Literal[
-        "constant", "inverse", "exponential", "inverse_sqrt", "staircase", "cosine", "one_cycle", "plateau"
+        "constant",
+        "inverse",
+        "exponential",
+        "inverse_sqrt",
+        "inverse_sqrt_step",
+        "staircase",
+        "manual",
+        "cosine",
+        "one_cycle",
+        "plateau",
     ] = Field("cosine", description="How lr decays.")
     decay_rate: float = Field(1.0, gt=0, description="Rate of inverse decay; base of exponential decay; k of the root.")
     decay_every: int = Field(1000, gt=0, description="Epochs a stair of the staircase lasts.")
+    lr_by_epoch: dict[int, float] = Field(
+        default_factory=dict, description="Schedule manual: learning rates by the epoch (from 1) they start at."
+    )
     lr_warmup_steps: int = Field(0, ge=0, description="Updates over which lr rises from 0 to its value.")
 
     weight_decay: float | None = Field(None, ge=0, description="Decoupled (AdamW) or L2 penalty, weights only.")

@@ -1,0 +1,243 @@
+"""Looks inside a network while it trains: gradients, dead units, step sizes, and where a NaN was born.
+
+A look costs a forward's worth of small reductions, so it happens every `monitor_every` updates; between two looks
+the monitor holds no hook and does nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from orthogon.training.config import TrainingConfig
+from orthogon.training.optimisers import is_weight
+
+VANISHING_RATIO = 1e-5  # smallest layer's gradient RMS over the largest layer's
+EXPLODING_NORM = 1e3  # gradient norm of one parameter, mean loss
+DEAD_SHARE = 0.5  # of a layer's units that never fire in one batch
+LARGE_UPDATE = 0.1  # ‖ΔW‖ / ‖W‖ of one update; 1e-3 is usual
+MIN_DEAD_BATCH = 16  # activations per unit below which silence says nothing
+RECTIFIERS = (nn.ReLU, nn.ReLU6)
+
+
+class Monitor:
+    """Samples per-layer gradient norms, dead rectifier units and update sizes, and warns.
+
+    Call `look(step, loss)` after each update while the gradients are still there. It looks every `monitor_every`
+    steps; the update before a look arms the hooks for the one forward that is looked at. The look at step 0 sees
+    gradients only.
+
+    Attributes:
+        gradient_norms, update_ratios, dead_units: the latest look, by parameter or layer name.
+
+    Args:
+        network: what to watch; None (pixels, plain tensors) watches nothing.
+        config: `monitor_every`.
+        gradient_range: (smallest ratio between layers' gradient RMS, largest norm of one gradient) without a warning.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module | None,
+        config: TrainingConfig,
+        gradient_range: tuple[float, float] = (VANISHING_RATIO, EXPLODING_NORM),
+    ) -> None:
+        self.network = network
+        self.every = config.monitor_every
+        self.vanishing, self.exploding = gradient_range
+        self.gradient_norms: dict[str, float] = {}
+        self.update_ratios: dict[str, float] = {}
+        self.dead_units: dict[str, float] = {}
+        self._weights: dict[str, Tensor] = {}
+        self._active: dict[str, Tensor] = {}
+        self._hooks: list[Any] = []
+        self._warned: set[tuple[str, str]] = set()
+
+    def arm(self) -> None:
+        """Remember the weights and watch the next forward."""
+        if self.network is None or self._hooks or self._weights:
+            return
+        self._weights = {
+            name: p.detach().clone()
+            for name, p in self.network.named_parameters()
+            if p.requires_grad and is_weight(name, p)
+        }
+        self._active = {}
+        for name, module in self.network.named_modules():
+            if isinstance(module, RECTIFIERS):
+                self._hooks.append(module.register_forward_hook(self._count_active(name)))
+
+    def disarm(self) -> None:
+        """Take every hook off and forget the weights."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks, self._weights = [], {}
+
+    def look(self, step: int, loss: float | None = None) -> list[dict[str, Any]]:
+        """After update `step`: the warnings of this look, as events; empty between looks."""
+        events: list[dict[str, Any]] = []
+        if self.network is not None and step % self.every == 0:
+            events = self._warnings(step, self._measure())
+            self.disarm()
+        if (step + 1) % self.every == 0:
+            self.arm()
+        return events
+
+    def figures(self) -> dict[str, Any]:
+        """The latest look as JSON-able figures for the log."""
+        return {
+            "gradient_norms": self.gradient_norms,
+            "update_ratios": self.update_ratios,
+            "dead_units": self.dead_units,
+        }
+
+    def explain_nan(self, network: nn.Module, batch_loss: Callable[[], Tensor]) -> tuple[str, str]:
+        """Where the first NaN or infinity of this batch is: (tensor's name, what is wrong with it).
+
+        Args:
+            network: the network whose loss or gradient is not finite.
+            batch_loss: computes the loss of the offending batch again, with gradient.
+        """
+        for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
+            if not _finite(tensor):
+                return name, f"the stored value is {_kind(tensor)} already, before this batch"
+        found: list[tuple[str, str]] = []
+        hooks = [
+            module.register_forward_hook(_first_bad(name or "network", found))
+            for name, module in network.named_modules()
+        ]
+        try:
+            with torch.enable_grad():
+                loss = batch_loss()
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if found:
+            return found[0]
+        if not _finite(loss):
+            return "loss", f"it is {_kind(loss)} although every layer's output is finite"
+        parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
+        gradients = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        bad = [name for name, g in zip(parameters, gradients, strict=True) if g is not None and not _finite(g)]
+        # backward runs from the loss to the input: of several, the last layer's was first
+        return (bad[-1], "its gradient is not finite") if bad else ("loss", "it is finite when computed again")
+
+    def _count_active(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(module: nn.Module, inputs: Any, outputs: Tensor) -> None:
+            units = outputs.detach()
+            # units are channels of an image (B, C, H, W), else the last axis
+            units = units.transpose(1, -1) if units.ndim == 4 else units
+            units = units.reshape(-1, units.shape[-1])
+            if len(units) >= MIN_DEAD_BATCH:
+                fired = (units > 0).any(dim=0)
+                self._active[name] = fired | self._active[name] if name in self._active else fired
+
+        return hook
+
+    def _measure(self) -> dict[str, float]:
+        """Fill the figures of this look; the gradients' root mean square by parameter is returned."""
+        assert self.network is not None
+        named = [(name, p) for name, p in self.network.named_parameters() if p.grad is not None]
+        if not named:
+            return {}
+        norms = torch.stack([torch.linalg.vector_norm(p.grad) for _, p in named]).tolist()  # one transfer
+        self.gradient_norms = {name: norm for (name, _), norm in zip(named, norms, strict=True)}
+        self.update_ratios = {}
+        held = [(name, p) for name, p in named if name in self._weights]
+        if held:
+            before = [self._weights[name] for name, _ in held]
+            moved = [torch.linalg.vector_norm(p.detach() - old) for (_, p), old in zip(held, before, strict=True)]
+            sizes = [torch.linalg.vector_norm(old) for old in before]
+            ratios = (torch.stack(moved) / torch.stack(sizes).clamp_min(1e-12)).tolist()
+            self.update_ratios = {name: ratio for (name, _), ratio in zip(held, ratios, strict=True)}
+        self.dead_units = {name: 1 - fired.float().mean().item() for name, fired in self._active.items()}
+        return {name: self.gradient_norms[name] / math.sqrt(p.numel()) for name, p in named if is_weight(name, p)}
+
+    def _warnings(self, step: int, rms: dict[str, float]) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+
+        def warn(code: str, layer: str, message: str, remedy: str) -> None:
+            if (code, layer) not in self._warned:  # once a run is enough
+                self._warned.add((code, layer))
+                events.append(
+                    {
+                        "event": "warning",
+                        "code": code,
+                        "step": step,
+                        "layer": layer,
+                        "message": message,
+                        "remedy": remedy,
+                    }
+                )
+
+        largest = max(rms.values(), default=0.0)
+        for name, value in rms.items():
+            if value < self.vanishing * largest:
+                warn(
+                    "vanishing-gradient",
+                    name,
+                    f"step {step}: the gradient of {name} is {value:.1e} per weight, the largest layer's {largest:.1e}",
+                    "Use He or Xavier initialisation, batch norm, skip connections or fewer layers.",
+                )
+        for name, norm in self.gradient_norms.items():
+            if norm > self.exploding:
+                warn(
+                    "exploding-gradient",
+                    name,
+                    f"step {step}: the gradient of {name} has norm {norm:.1e}",
+                    "Set training.clip_norm to 1, or lower training.lr.",
+                )
+        for name, ratio in self.update_ratios.items():
+            if ratio > LARGE_UPDATE and step > 0:
+                warn(
+                    "large-update",
+                    name,
+                    f"step {step}: one update moved {name} by {ratio:.0%} of its size; 0.1 % is usual",
+                    "Lower training.lr, or set training.lr_warmup_steps.",
+                )
+        for name, share in self.dead_units.items():
+            if share > DEAD_SHARE:
+                warn(
+                    "dead-units",
+                    name,
+                    f"step {step}: {share:.0%} of the units of {name} are 0 for every example of the batch",
+                    "Lower training.lr, use He initialisation, or a leaky activation.",
+                )
+        return events
+
+
+def _finite(tensor: Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex()) or bool(torch.isfinite(tensor).all())
+
+
+def _kind(tensor: Tensor) -> str:
+    return "NaN" if bool(torch.isnan(tensor).any()) else "infinite"
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for item in value for t in _tensors(item)] if isinstance(value, (tuple, list)) else []
+
+
+def _first_bad(name: str, found: list[tuple[str, str]]) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(module: nn.Module, inputs: Any, outputs: Any) -> None:
+        if found:
+            return
+        for tensor in _tensors(inputs):
+            if not _finite(tensor):
+                found.append((f"input of {name}", f"it is {_kind(tensor)}"))
+                return
+        for tensor in _tensors(outputs):
+            if not _finite(tensor):
+                kind = type(module).__name__
+                found.append((f"output of {name}", f"{kind} gives {_kind(tensor)} from finite input"))
+                return
+
+    return hook
