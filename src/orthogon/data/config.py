@@ -46,5 +46,6 @@ class DataConfig(BaseModel):
     train_dev: Fraction | int | Literal["auto"] | None = Field(
         "auto", description="Part of train held out to tell variance from mismatch; auto: only with target_domain."
     )
+    split_seed: int = Field(0, ge=0, description="Seed of the split; apart from `seed`, so that retraining keeps it.")
     train_fraction: Fraction = Field(1.0, description="Use only this share of train; dev and test stay as they are.")
     max_bad: Fraction = Field(0.05, description="Share of unreadable examples above which nothing is trained.")

@@ -28,7 +28,7 @@ class ProjectConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(0, ge=0, description="Seed of the split, the initial weights and the order of examples.")
+    seed: int = Field(0, ge=0, description="Seed of the initial weights, the order of examples and augmentation.")
     data: DataConfig
     task: dict[str, Any] = Field(
         default_factory=dict, description="`kind` names the task; the other keys are that task's own, listed below."

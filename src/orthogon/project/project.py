@@ -167,10 +167,10 @@ class Project:
         """The project's splits of these examples and their key: made once, then reused, so that runs compare."""
         from orthogon.data.split import load_splits, make_splits, save_splits, splits_key
 
-        key = splits_key(examples.fingerprint(), config.data, config.seed)
+        key = splits_key(examples.fingerprint(), config.data, config.data.split_seed)
         splits = load_splits(self.folder / "splits", key)
         if splits is None:
-            splits = make_splits(examples, config.data, task.strata(examples), config.seed)
+            splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
             save_splits(self.folder / "splits", key, splits)
         return splits, key
 

@@ -1,0 +1,65 @@
+"""Orthogon: strategy-driven deep learning.
+
+>>> import orthogon as og
+>>> run = og.start("photos/")        # doctest: +SKIP
+>>> print(run.diagnose())            # doctest: +SKIP
+>>> og.next_steps(run)[0].take()     # doctest: +SKIP
+
+Importing this costs nothing: each name below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orthogon.api import Run, Step, compare, load, next_steps, start
+    from orthogon.errors import OrthogonError
+    from orthogon.estimators import OrthogonClassifier, OrthogonMultiLabelClassifier, OrthogonRegressor
+    from orthogon.project import Project
+    from orthogon.strategy.diagnosis import Diagnosis
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "start": "orthogon.api",
+    "load": "orthogon.api",
+    "next_steps": "orthogon.api",
+    "compare": "orthogon.api",
+    "Run": "orthogon.api",
+    "Step": "orthogon.api",
+    "Project": "orthogon.project",
+    "Diagnosis": "orthogon.strategy.diagnosis",
+    "OrthogonClassifier": "orthogon.estimators",
+    "OrthogonRegressor": "orthogon.estimators",
+    "OrthogonMultiLabelClassifier": "orthogon.estimators",
+    "OrthogonError": "orthogon.errors",
+}
+
+__all__ = [
+    "Diagnosis",
+    "OrthogonClassifier",
+    "OrthogonError",
+    "OrthogonMultiLabelClassifier",
+    "OrthogonRegressor",
+    "Project",
+    "Run",
+    "Step",
+    "compare",
+    "load",
+    "next_steps",
+    "start",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'orthogon' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,39 @@
+"""Importing Orthogon and asking for help load nothing heavy, and the public list is what the package gives."""
+
+import subprocess
+import sys
+
+import pytest
+
+import orthogon
+
+HEAVY = ["torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib", "pyarrow", "optuna", "PIL"]
+
+
+def loaded_after(code: str) -> list[str]:
+    script = f"import sys\n{code}\nprint('|'.join(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.strip().splitlines()[-1:][0].split("|") if name]
+
+
+def run_cli(arguments: str) -> str:
+    return (
+        "import contextlib, io\nfrom orthogon.cli import main\n"
+        f"with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main({arguments!r}.split())"
+    )
+
+
+def test_import_is_light() -> None:
+    assert loaded_after("import orthogon") == []
+
+
+@pytest.mark.parametrize("arguments", ["--help", "start --help", "data --help", "runs --project nowhere"])
+def test_help_and_runs_are_light(arguments: str) -> None:
+    assert loaded_after(run_cli(arguments)) == []
+
+
+def test_the_public_list_is_what_the_package_gives() -> None:
+    for name in orthogon.__all__:
+        assert getattr(orthogon, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'strat'"):
+        orthogon.strat  # noqa: B018
