@@ -138,6 +138,28 @@ class Project:
             raise RunError("there is no finished run yet", str(self.folder), f"Make one: {remedy}")
         return runs[-1]
 
+    def table(self) -> list[dict[str, Any]]:
+        """A row a run: run, status, created, seconds, dev_error, parent, knob, what (in words)."""
+        rows = []
+        for run in self.runs():
+            info = run.info
+            what = info.get("knob") and f"{info['knob']} (from run {info['parent']})"
+            rows.append(
+                {
+                    "run": run.id,
+                    "status": run.status,
+                    "created": info["created"],
+                    "seconds": info.get("seconds"),
+                    "dev_error": info.get("dev_error"),
+                    "parent": info.get("parent"),
+                    "knob": info.get("knob"),
+                    "what": what or info.get("changed") or "first system",
+                }
+            )
+        rows += [{**dict.fromkeys(rows[0] if rows else ("seconds", "dev_error", "parent", "knob", "created")),
+                  "run": name, "status": "damaged", "what": what} for name, what in self.damaged_runs()]  # fmt: skip
+        return sorted(rows, key=lambda row: row["run"])
+
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to the logbook."""
         line = json.dumps({"time": now(), "event": event, **facts}, ensure_ascii=False, default=str)
@@ -333,6 +355,8 @@ class Project:
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
             run.save_baselines(task.baselines(train, part, ids))
         metric = config.metrics.optimise or next(iter(task.metrics()))
+        judged = "dev" if "dev" in splits else "train"
+        run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))))
         seconds = round(earlier + time.monotonic() - clock, 2)
         run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])

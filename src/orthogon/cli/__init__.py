@@ -1,0 +1,106 @@
+"""The command line: a file a verb, and no logic of their own.
+
+Results go to stdout, progress to stderr and only to a terminal. Exit codes: 0 done, 1 it failed, 2 the command makes no
+sense, 130 after Ctrl-C. Tracebacks only with --debug.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+EPILOG = "New here? orthogon start digits"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    try:
+        app()(words, prog_name="orthogon", standalone_mode=False)
+    except KeyboardInterrupt:
+        say_error("Stopped.")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        sys.exit(explain(error))
+    sys.exit(0)
+
+
+def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not worth its name
+    """The group of all verbs, in the order of the user's loop."""
+    import typer
+
+    from orthogon.cli import (
+        compare,
+        data,
+        describe,
+        diagnose,
+        errors,
+        evaluate,
+        export,
+        next,
+        predict,
+        runs,
+        start,
+        train,
+    )
+
+    group = typer.Typer(
+        name="orthogon",
+        help="Strategy-driven deep learning: a first system in minutes, what limits it, and the next step that pays best.",
+        epilog=EPILOG,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode="rich",
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+
+    @group.callback(invoke_without_command=True)
+    def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
+        if version:
+            from orthogon import __version__
+
+            print(f"orthogon {__version__}")
+            raise typer.Exit
+
+    for verb in (start, train, diagnose, errors, next, runs, compare, describe, predict, evaluate, export):
+        group.command(verb.__name__.rpartition(".")[2], help=verb.__doc__)(verb.run)
+    group.add_typer(data.group, name="data", help=data.__doc__)
+    return typer.main.get_command(group)
+
+
+def explain(error: Exception) -> int:
+    """Say what went wrong on stderr; the exit code."""
+    import click
+
+    from orthogon.errors import OrthogonError
+
+    if isinstance(error, OrthogonError):
+        say_error(str(error))
+        return error.exit_code
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.exceptions.Abort):
+        say_error("Stopped.")
+        return 130
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        return 0
+    say_error(
+        f"This should not have happened: {type(error).__name__}: {error}\n"
+        "It is a fault of Orthogon, not yours. Run the command again with --debug and report what it prints."
+    )
+    return 1
+
+
+def say_error(text: str) -> None:
+    """The message on stderr, its first line marked."""
+    head, _, rest = text.partition("\n")
+    colour = sys.stderr.isatty()
+    mark = "\033[1;31merror:\033[0m" if colour else "error:"
+    print(f"{mark} {head}" + (f"\n{rest}" if rest else ""), file=sys.stderr)

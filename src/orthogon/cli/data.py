@@ -1,0 +1,107 @@
+"""Data: list what is built in, write it out, check, split, synthesise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orthogon.cli.screen import JsonOption, SetOption, console, print_findings, print_json
+
+group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+Source = Annotated[str, typer.Argument(metavar="DATA", help="Folder, file, or built-in name.")]
+Target = Annotated[list[str] | None, typer.Option("--target", help="Column to predict. Repeatable.")]
+
+
+@group.command("list")
+def list_(as_json: JsonOption = False) -> None:
+    """The data that needs no download.
+
+    [bold]Example[/]: orthogon data list
+    """
+    from orthogon import api
+
+    rows = api.builtin_data()
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("name")
+    table.add_column("what it is")
+    for row in rows:
+        table.add_row(row["name"], row["description"])
+    console().print(table)
+
+
+@group.command()
+def get(
+    name: Annotated[str, typer.Argument(help="A name of `orthogon data list`.")],
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")] = None,
+) -> None:
+    """Write built-in data as plain files: folders of images, a CSV, a TSV.
+
+    [bold]Example[/]: orthogon data get digits -o digits
+    """
+    from orthogon import api
+
+    written = api.write_data(name, out or name)
+    console().print(f"{written['examples']:,} examples written to {written['folder']}")
+
+
+@group.command()
+def synthesise(
+    name: Annotated[str, typer.Argument(help="A generator: dates, shapes, moons.")],
+    num: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same data.")] = 0,
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")] = None,
+) -> None:
+    """Make data of any size with a generator, and write it as plain files.
+
+    [bold]Example[/]: orthogon data synthesise shapes -n 500 -o shapes
+    """
+    from orthogon import api
+
+    written = api.write_data(name, out or name, num=num, seed=seed)
+    console().print(f"{written['examples']:,} examples written to {written['folder']}")
+
+
+@group.command()
+def check(source: Source, target: Target = None, sets: SetOption = None, as_json: JsonOption = False) -> None:
+    """What is wrong or suspicious in the data, before any training.
+
+    [bold]Example[/]: orthogon data check adult.csv --target income
+    """
+    from orthogon import api
+
+    inspection = api.inspect_data(source, target, sets or [])
+    if as_json:
+        print_json(inspection.to_dict())
+        return
+    out = console()
+    out.print(inspection)
+    print_findings(out, inspection.findings)
+    if any(finding.severity == "error" for finding in inspection.findings):
+        raise typer.Exit(1)
+
+
+@group.command()
+def split(
+    source: Source,
+    target: Target = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="CSV to write: id, origin, split.")] = None,
+    sets: SetOption = None,
+) -> None:
+    """How the data would be split, and why; with -o, which example goes where.
+
+    [bold]Example[/]: orthogon data split photos/ -o splits.csv
+    """
+    from orthogon import api
+
+    inspection = api.inspect_data(source, target, sets or [], checks=False)
+    shown = console()
+    shown.print(inspection)
+    if out:
+        inspection.write_splits(out)
+        shown.print(f"Written to {out}")

@@ -1,0 +1,37 @@
+"""Figures of a run on new labelled data, with intervals.
+
+[bold]Example[/]: orthogon evaluate labelled.csv
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orthogon.cli.screen import JsonOption, ProjectOption, console, print_json
+
+
+def run(
+    source: Annotated[str, typer.Argument(metavar="LABELLED", help="File or folder with inputs and targets.")],
+    name: Annotated[str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    from orthogon import api
+
+    chosen = api.load(name, project=project)
+    figures = chosen.evaluate(source)
+    if as_json:
+        print_json({"run": chosen.id, "source": source, "figures": figures})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("metric", "value", "95 % interval"):
+        table.add_column(heading)
+    for entry in figures:
+        table.add_row(entry["title"], f"{entry['value']:.4g}", f"{entry['low']:.4g} to {entry['high']:.4g}")
+    out = console()
+    out.print(table)
+    out.print(f"[dim]{figures[0]['n']:,} labelled examples, run {chosen.id}[/]")

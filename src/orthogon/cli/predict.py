@@ -1,0 +1,33 @@
+"""Answer new inputs with a run: a CSV with answers, probabilities and what looks unlike the training data.
+
+[bold]Example[/]: orthogon predict new.csv -o answers.csv
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from orthogon.cli.screen import ProjectOption, console
+
+
+def run(
+    source: Annotated[str, typer.Argument(metavar="NEW", help="File or folder of new inputs.")],
+    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="The CSV to write; stdout if unset.")] = None,
+    name: Annotated[str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")] = None,
+    project: ProjectOption = None,
+) -> None:
+    from orthogon import api
+
+    chosen = api.load(name, project=project)
+    done = chosen.predict(source, out)
+    report = f"{done.answered:,} answered by run {chosen.id}"
+    if done.unlike_train:
+        report += f"; {done.unlike_train:,} are unlike the training data (unlike_train above 1): trust those less"
+    if done.set_aside:
+        report += f"; {len(done.set_aside):,} could not be read (see the column problem)"
+    if out is None:
+        typer.echo(report, err=True)
+    else:
+        console().print(f"{report}. Written to {out}")

@@ -1,0 +1,183 @@
+"""What the verbs share: consoles, options with one meaning everywhere, and progress with an ETA."""
+
+from __future__ import annotations
+
+import json
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+ProjectOption = Annotated[
+    str | None, typer.Option("--project", metavar="DIR", help="The project folder; found from where you stand if unset.")
+]
+RunArgument = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Number of a run, or its folder; the latest if unset.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override any key of orthogon.yaml, e.g. training.lr=0.01. Repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
+SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, order and augmentation.")]
+MinutesOption = Annotated[
+    float | None, typer.Option("--minutes", min=0.05, help="Bound the training; turned into a step count once, after timing.")
+]
+NoExamplesOption = Annotated[
+    bool, typer.Option("--no-examples", help="Leave your pictures, rows and strings out of the report.")
+]
+
+
+def console() -> Console:
+    """Results: stdout, as wide as the terminal, 100 columns when piped."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 100, highlight=False, soft_wrap=False)
+
+
+def print_json(value: Any) -> None:
+    """Strict JSON on stdout: NaN and infinities become null."""
+    print(json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _strict(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return _strict(value.tolist())
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return None
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+class Progress:
+    """Draws the events of a training on stderr: stages, then a bar with ETA. Silent where nobody watches.
+
+    Use as a context manager; call it with each event. Findings, splits and plans are results and go to stdout.
+    """
+
+    def __init__(self, show_data: bool = True) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+        from rich.progress import TimeRemainingColumn
+
+        self.console = console()
+        self.show_data = show_data
+        self.bar = Bar(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self.stage: Any = None
+        self.training: Any = None
+        self.figures = ""
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler is not None:
+            handler(event)
+
+    def _on_stage(self, event: dict[str, Any]) -> None:
+        if self.training is not None:
+            self.bar.remove_task(self.training)
+            self.training = None
+        if self.stage is not None:
+            self.bar.remove_task(self.stage)
+        self.stage = self.bar.add_task(event["stage"], total=None, figures="")
+
+    def _on_data(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            self.console.print(f"[bold]Data[/]     {event['examples']:,} examples. {event['reason']}", highlight=False)
+
+    def _on_splits(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            sizes = ", ".join(f"{name.replace('_', '-')} {size:,}" for name, size in event["sizes"].items())
+            self.console.print(f"[bold]Splits[/]   {sizes}. {event['reason']}", highlight=False)
+
+    def _on_findings(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            print_findings(self.console, event["findings"], most=4)
+
+    def _on_network(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            self.console.print(f"[bold]Network[/]  {event['name']}, {event['parameters']:,} parameters.")
+
+    def _on_plan(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            self.console.print(f"[bold]Plan[/]     {event['text']}")
+
+    def _on_start(self, event: dict[str, Any]) -> None:
+        if self.stage is not None:
+            self.bar.remove_task(self.stage)
+            self.stage = None
+        self.training = self.bar.add_task("training", total=event.get("total_steps"), figures="")
+
+    def _on_step(self, event: dict[str, Any]) -> None:
+        if self.training is None:
+            self._on_start(event)
+        loss = f"loss {event['loss']:.3f}" if event.get("loss") is not None else ""
+        self.bar.update(
+            self.training,
+            completed=event["step"],
+            total=event.get("total_steps"),
+            figures=f"{loss} {self.figures}",
+            description=f"epoch {event.get('epoch', '')}",
+        )
+
+    def _on_evaluation(self, event: dict[str, Any]) -> None:
+        error = event.get("error", event.get("dev_error"))
+        loss = event.get("loss", event.get("dev_loss"))
+        value = error if error is not None else loss
+        self.figures = "" if value is None else f"dev {'error' if error is not None else 'loss'} {value:.4g}"
+
+    def _on_warning(self, event: dict[str, Any]) -> None:
+        self.bar.console.print(f"[yellow]warning:[/] {event.get('message', event)}", highlight=False)
+
+
+def print_findings(console: Console, findings: list[Any], most: int | None = None) -> None:
+    """Findings, worst first: mark, message, first places, remedy."""
+    from rich.markup import escape
+
+    order = {"error": 0, "warning": 1, "note": 2}
+    ranked = sorted(findings, key=lambda finding: order[finding.severity])
+    if not ranked:
+        console.print("[bold]Checks[/]   nothing suspicious.")
+        return
+    counts = []
+    for severity in order:
+        number = sum(finding.severity == severity for finding in ranked)
+        if number:
+            counts.append(f"{number} {severity}{'s' if number > 1 else ''}")
+    console.print(f"[bold]Checks[/]   {', '.join(counts)}.")
+    colours = {"error": "red", "warning": "yellow", "note": "dim"}
+    for finding in ranked[:most]:
+        console.print(f"  [{colours[finding.severity]}]{finding.severity}[/] {escape(finding.message)}")
+        if most is None:
+            if finding.places:
+                console.print(f"      [dim]{escape('; '.join(finding.places[:3]))}[/]")
+            if finding.remedy:
+                console.print(f"      {escape(finding.remedy)}")
+    if most is not None and len(ranked) > most:
+        console.print(f"  [dim]and {len(ranked) - most} more in the report[/]")

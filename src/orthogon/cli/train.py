@@ -1,0 +1,62 @@
+"""Train a new run from orthogon.yaml, or continue one that was stopped.
+
+[bold]Example[/]: orthogon train --set training.lr=0.01
+
+A run that was killed or stopped with Ctrl-C goes on where it was: orthogon train --resume
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orthogon.cli.screen import (
+    MinutesOption,
+    NoExamplesOption,
+    Progress,
+    ProjectOption,
+    RunArgument,
+    SeedOption,
+    SetOption,
+    console,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from orthogon.api import Run
+
+
+def run(
+    name: RunArgument = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue RUN, or the latest unfinished run.")] = False,
+    sets: SetOption = None,
+    minutes: MinutesOption = None,
+    seed: SeedOption = None,
+    project: ProjectOption = None,
+    no_examples: NoExamplesOption = False,
+) -> None:
+    from orthogon import api
+
+    with Progress() as progress:
+        if resume:
+            made = api.resume(name, project=project, listen=progress)
+        else:
+            made = api.train(project=project, base=name, sets=sets or [], minutes=minutes, seed=seed, listen=progress)
+    finish(made, console(), examples=not no_examples)
+
+
+def finish(made: Run, out: Console, examples: bool = True) -> None:
+    """Print one screen about a run that has just been trained, and write its report."""
+    from orthogon.report.terminal import screen
+
+    if made.status == "interrupted":
+        out.print(f"Stopped at step {made.info.get('steps')}; everything is saved. Go on with:")
+        out.print(f"  {made.resume_line()}")
+        raise typer.Exit(130)
+    made.write_report(examples=examples)
+    out.print(screen(made.report_data(examples=True)))
+    changed = made.changes()
+    if changed:
+        out.print(changed)
