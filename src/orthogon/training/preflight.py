@@ -1,0 +1,301 @@
+"""Checks before training that take seconds and leave everything as it was.
+
+Each check answers one question about the objective at its initial weights:
+    is the loss what theory says (log K for K classes)?    no: inputs, labels or the last layer's scale are wrong
+    can one batch be learned by heart, dropout off?        no: something is not connected
+    does J fall under the configured optimiser?            no: the learning rate or the loss is wrong
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from orthogon.data.examples import Finding
+from orthogon.training.config import TrainingConfig
+from orthogon.training.objective import Objective
+from orthogon.training.optimisers import make_optimiser
+
+START_RATIO = 2.0  # loss at start over (or under) the expected one that is still unremarkable
+OVERFIT_STEPS = 60
+OVERFIT_LR = 3e-3  # of Adam; a rate most networks learn at, whatever training.lr is
+OVERFIT_DONE = 0.5  # share of the first loss below which the batch counts as being learned
+OVERFIT_STUCK = 0.9  # share of the first loss above which it counts as not being learned
+DESCENT_STEPS = 20
+RACE_STEPS = 60
+SECONDS = 10.0  # of each check
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Whether J fell with dropout off: `costs` before each update and after the last, on one batch."""
+
+    passed: bool
+    costs: tuple[float, ...]
+    lr: float
+
+    def __str__(self) -> str:
+        verdict = "J falls" if self.passed else "J does not fall"
+        return f"{verdict}: {self.costs[0]:.4g} to {self.costs[-1]:.4g} in {len(self.costs) - 1} updates, dropout off"
+
+
+def preflight(
+    objective: Objective,
+    config: TrainingConfig,
+    expected_loss: float | None = None,
+    clock: Clock = time.monotonic,
+) -> list[Finding]:
+    """What is wrong before training starts; empty when nothing is.
+
+    Weights, buffers, gradients, modes and every random state are afterwards what they were, bit for bit.
+
+    Args:
+        objective: at its initial weights.
+        config: the run's training section.
+        expected_loss: mean loss that theory gives a network that knows nothing (log K; the variance); None: unknown.
+        clock: seconds; each check stops after SECONDS.
+    """
+    checks = (
+        lambda: check_start(objective, expected_loss),
+        lambda: check_one_batch(objective, clock),
+        lambda: _descent_finding(check_descent(objective, config, clock=clock)),
+    )
+    findings = []
+    for check in checks:
+        finding = check()
+        if finding is not None:
+            findings.append(finding)
+            if finding.severity == "error":  # a loss that is no number makes the rest meaningless
+                break
+    return findings
+
+
+def check_start(objective: Objective, expected_loss: float | None) -> Finding | None:
+    """The mean loss of the first batch beside what theory says."""
+    with untouched(objective), torch.no_grad(), dropout_off(objective):
+        loss = _mean_loss(objective, _first_batch(objective)).item()
+    if not math.isfinite(loss):
+        return Finding(
+            "loss-not-finite",
+            "error",
+            f"the loss of the first batch is {loss} before any update",
+            count=1,
+            remedy="Look for NaN or huge values in the inputs, or a log or division of 0 in the loss.",
+        )
+    if expected_loss is None or expected_loss <= 0:
+        return None
+    if loss > START_RATIO * expected_loss:
+        return Finding(
+            "loss-at-start",
+            "warning",
+            f"the loss at the start is {loss:.3g}; a network that knows nothing should have about {expected_loss:.3g}",
+            count=1,
+            remedy="Normalise the inputs, or make the last layer's initial weights smaller.",
+        )
+    if loss < expected_loss / START_RATIO:
+        return Finding(
+            "loss-at-start",
+            "warning",
+            f"the loss at the start is {loss:.3g}, less than the {expected_loss:.3g} of a network that knows nothing",
+            count=1,
+            remedy="Look for the target among the inputs; with rare classes or pretrained weights this is normal.",
+        )
+    return None
+
+
+def check_one_batch(objective: Objective, clock: Clock = time.monotonic) -> Finding | None:
+    """Whether a few dozen updates learn one batch by heart, dropout off."""
+    config = TrainingConfig(optimiser="adam", lr=OVERFIT_LR)
+    costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, enough=OVERFIT_DONE)
+    steps = len(costs) - 1
+    if math.isfinite(costs[-1]) and (costs[-1] <= OVERFIT_STUCK * costs[0] or costs[0] < 1e-3):
+        return None
+    if steps < OVERFIT_STEPS and math.isfinite(costs[-1]):
+        return None  # out of time: no verdict
+    return Finding(
+        "cannot-learn-one-batch",
+        "warning",
+        f"{steps} updates on one batch took its loss only from {costs[0]:.3g} to {costs[-1]:.3g}",
+        count=1,
+        remedy="Check that inputs belong to their targets, that the loss is the right one, and that no layer is cut off"
+        " or frozen.",
+    )
+
+
+def check_descent(
+    objective: Objective, config: TrainingConfig, steps: int = DESCENT_STEPS, clock: Clock = time.monotonic
+) -> Descent:
+    """Train a few updates with dropout off, where J is a fixed function, and see whether it falls; then dropout is on.
+
+    One batch, the configured optimiser and rate. With dropout J is drawn anew at each step and need not fall.
+    """
+    costs = _train_on_one_batch(objective, config, steps, clock)
+    optimiser_lr = make_optimiser(objective.parameters(), objective.network(), config).param_groups[0]["lr"]
+    passed = math.isfinite(costs[-1]) and costs[-1] < costs[0]
+    return Descent(passed, tuple(costs), float(optimiser_lr))
+
+
+def lr_race(
+    objective: Objective,
+    config: TrainingConfig,
+    factors: Sequence[float] = (1 / 3, 1, 3),
+    steps: int = RACE_STEPS,
+    clock: Clock = time.monotonic,
+) -> float:
+    """The learning rate among lr·factors with the lowest mean loss over the last third of a short training.
+
+    Every rate starts from the same weights and random state and sees the same batches. A rate at which the loss stops
+    being a number is out; if all are, the smallest wins. The objective is left as it was.
+
+    Args:
+        config: `lr` is the middle rate (the optimiser's default if unset).
+        steps: updates each rate gets, at a constant rate; at most SECONDS each.
+    """
+    base = config.lr or make_optimiser(objective.parameters(), objective.network(), config).param_groups[0]["lr"]
+    results: dict[float, float] = {}
+    for factor in sorted(factors):
+        lr = float(base * factor)
+        with untouched(objective):
+            losses = _short_run(objective, config.model_copy(update={"lr": lr}), steps, clock)
+        tail = losses[-max(1, len(losses) // 3) :]
+        mean = sum(tail) / len(tail)
+        results[lr] = mean if math.isfinite(mean) else math.inf
+    return min(results, key=lambda lr: results[lr])  # the first, that is the smallest, of equals
+
+
+@contextlib.contextmanager
+def untouched(objective: Objective) -> Iterator[None]:
+    """Whatever happens inside: parameters, buffers, gradients, modes, extra state and random states are put back."""
+    network = objective.network()
+    parameters = list(objective.parameters().values())
+    buffers = [] if network is None else list(network.buffers())
+    tensors = [*parameters, *buffers]
+    kept = [tensor.detach().clone() for tensor in tensors]
+    gradients = [parameter.grad for parameter in parameters]
+    modes = {} if network is None else {module: module.training for module in network.modules()}
+    extra = {name: tensor.detach().clone() for name, tensor in objective.extra_state().items()}
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    for parameter in parameters:
+        parameter.grad = None
+    devices = sorted({tensor.get_device() for tensor in tensors if tensor.is_cuda})
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+        with torch.no_grad():
+            for tensor, old in zip(tensors, kept, strict=True):
+                tensor.copy_(old)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        for module, training in modes.items():
+            module.training = training
+        if extra:
+            objective.load_extra_state(extra)
+
+
+@contextlib.contextmanager
+def dropout_off(objective: Objective) -> Iterator[None]:
+    """Train mode with every dropout probability 0: layers of their own, and those inside recurrent or attention."""
+    network = objective.network()
+    if network is None:
+        yield
+        return
+    network.train()
+    held: list[tuple[nn.Module, str, Any]] = []
+    for module in network.modules():
+        name = "p" if isinstance(module, nn.modules.dropout._DropoutNd) else "dropout"
+        value = getattr(module, name, None)
+        if isinstance(value, float) and value > 0:
+            held.append((module, name, value))
+            setattr(module, name, 0.0)
+    try:
+        yield
+    finally:
+        for module, name, value in held:
+            setattr(module, name, value)
+
+
+def _descent_finding(descent: Descent) -> Finding | None:
+    if descent.passed or len(descent.costs) < 2 or descent.costs[0] < 1e-3:
+        return None
+    return Finding(
+        "no-descent",
+        "warning",
+        f"at training.lr {descent.lr:g} {descent}",
+        count=1,
+        remedy=f"Lower training.lr, for instance to {descent.lr / 10:g}.",
+    )
+
+
+def _first_batch(objective: Objective) -> Any:
+    return next(iter(objective.batches(1)))
+
+
+def _mean_loss(objective: Objective, batch: Any) -> torch.Tensor:
+    total, count, _ = objective.loss(batch)
+    return total / max(count, 1e-12)
+
+
+def _train_on_one_batch(
+    objective: Objective, config: TrainingConfig, steps: int, clock: Clock, enough: float = 0.0
+) -> list[float]:
+    """Costs of the first batch before each update and after the last; stops early below `enough` of the first."""
+    costs: list[float] = []
+    with untouched(objective), dropout_off(objective):
+        batch = _first_batch(objective)
+        optimiser = make_optimiser(objective.parameters(), objective.network(), config)
+        started = clock()
+        for _ in range(steps):
+            costs.append(_update(objective, optimiser, batch))
+            if not math.isfinite(costs[-1]) or costs[-1] < enough * costs[0] or clock() - started > SECONDS:
+                break
+        with torch.no_grad():
+            costs.append(_mean_loss(objective, batch).item())
+    return costs
+
+
+def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: Clock) -> list[float]:
+    network = objective.network()
+    if network is not None:
+        network.train()
+    optimiser = make_optimiser(objective.parameters(), network, config)
+    losses: list[float] = []
+    started, epoch = clock(), 0
+    while len(losses) < steps and clock() - started <= SECONDS:
+        epoch += 1
+        before = len(losses)
+        for batch in objective.batches(epoch):
+            losses.append(_update(objective, optimiser, batch))
+            if len(losses) >= steps or not math.isfinite(losses[-1]) or clock() - started > SECONDS:
+                break
+        if len(losses) == before or not math.isfinite(losses[-1]):
+            break
+    return losses or [math.inf]
+
+
+def _update(objective: Objective, optimiser: torch.optim.Optimizer, batch: Any) -> float:
+    """One update; the mean loss before it."""
+    first: list[float] = []
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = _mean_loss(objective, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        first.append(loss.item())
+        return loss
+
+    optimiser.step(closure)  # type: ignore[arg-type]
+    return first[0]
