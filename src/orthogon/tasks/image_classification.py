@@ -1,0 +1,547 @@
+"""Image classification: a picture in, one class out.
+
+Pictures that fit in memory are held as uint8 tensors and made float on the way into the network; larger folders are
+decoded when they are needed. The network normalises its own input by train's mean and deviation.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import Field
+from torch import Generator, Tensor, nn
+
+from orthogon.data.examples import Example, Examples
+from orthogon.data.loader import FileLoader, MemoryLoader
+from orthogon.errors import DataError, did_you_mean
+from orthogon.metrics.classification import classification_metrics
+from orthogon.metrics.score import Metric, Scores
+from orthogon.models.convnet import ConvNet
+from orthogon.nn.augment import random_affine, random_brightness, random_erase
+from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
+from orthogon.training.config import TrainingConfig
+from orthogon.training.objective import LossSum, Objective
+
+LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
+PHOTO_SIDE = 64  # side that larger pictures are brought to
+TINY_PROB = 1e-12  # a probability of 0 would make the loss infinite
+NOISY_COPIES, NOISE = 16, 0.1  # of the saliency map; noise as a share of 255
+
+Changer = Callable[[Tensor, Generator], Tensor]
+
+
+class ImageClassificationConfig(TaskConfig):
+    """How pictures are prepared, how large the network is and how train's pictures are varied."""
+
+    kind: Literal["image_classification"] = "image_classification"
+
+    size: int | None = Field(None, gt=0, le=1024, description="Side of the square the network sees, pixels.")
+    resize: Literal["crop", "squash"] = Field(
+        "crop", description="How a picture becomes square: its middle is cut out, or it is squeezed."
+    )
+    channels: Literal[1, 3] | None = Field(None, description="1 = grey, 3 = colour; from the data if unset.")
+
+    network: Literal["convnet"] = Field("convnet", description="Family of networks: convnet is a small ResNet.")
+    width: int | None = Field(
+        None, gt=0, description="Channels of the first stage; each further stage has twice as many."
+    )
+    depth: int | None = Field(None, gt=0, description="Residual blocks a stage.")
+    stages: int | None = Field(None, gt=0, le=6, description="Stages; each but the first halves the side.")
+    stem_stride: Literal[1, 2, 4] | None = Field(None, description="Stride of the first convolution.")
+    dropout: float | None = Field(None, ge=0, lt=1, description="Share of features dropped before the last layer.")
+
+    augment: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Strength of random changes to train's pictures; scales all that follow; 0 = none.",
+    )
+    flip: bool | None = Field(None, description="Mirror left and right at random; never right for letters and digits.")
+    rotation: float = Field(10.0, ge=0, le=180, description="Largest random turn either way, degrees.")
+    scale: float = Field(0.1, ge=0, description="Largest random change of size, as a share.")
+    shift: float = Field(0.08, ge=0, lt=1, description="Largest random move, as a share of the side.")
+    contrast: float = Field(0.2, ge=0, le=1, description="Largest random change of contrast, as a share.")
+    brightness: float = Field(0.05, ge=0, le=1, description="Largest random change of brightness, as a share of 255.")
+    erase: float = Field(
+        0.0, ge=0, le=1, description="Side of the largest square painted over, as a share of the side."
+    )
+
+    memory_mib: int = Field(2048, gt=0, description="Pictures are held in memory up to this many MiB, else re-read.")
+    unlike_neighbours: int = Field(5, gt=0, description="A picture is unlike train if even its k-th nearest is far.")
+
+
+class ImageClassification(Task):
+    """Picture -> one of the classes that train holds."""
+
+    kind: ClassVar[str] = "image_classification"
+    Config: ClassVar[type[TaskConfig]] = ImageClassificationConfig
+    config: ImageClassificationConfig
+
+    def __init__(self, config: TaskConfig, seed: int = 0) -> None:
+        super().__init__(config, seed)
+        self.classes: list[str] = []
+        self.mean: list[float] = []
+        self.std: list[float] = []
+        self.size, self.channels = 0, 0
+        self.thumbnails = np.zeros((0, 0), np.uint8)
+        self.thumbnail_scale = (0.0, 1.0)
+        self.reason = ""
+
+    # -- data ---------------------------------------------------------------------------------------------------
+
+    def strata(self, examples: Examples) -> NDArray[Any] | None:
+        return np.array(["" if target is None else str(target) for target in examples.targets()])
+
+    def suggest(self, train: Examples) -> dict[str, Any]:
+        sides, colour = _look(train)
+        size = self.config.size or (sides if sides <= 40 else PHOTO_SIDE)
+        n, small = len(train), size <= 16
+        letters = any(len(name) <= 1 or name.isdigit() for name in set(self.strata(train)))  # type: ignore[arg-type]
+        return {
+            "task.size": size,
+            "task.channels": 3 if colour else 1,
+            "task.width": 32,
+            "task.depth": 1,
+            "task.stages": 3 if size <= 40 else 4,
+            "task.stem_stride": 1 if small else 2,
+            "task.dropout": 0.0 if small else 0.2,
+            "task.augment": 1.0,
+            # Mirroring a digit or a letter makes another sign, and tiny or grey pictures are often just that.
+            "task.flip": bool(colour and size > 40 and not letters),
+            "training.lr": 0.003,
+            "training.weight_decay": 0.05,
+            "training.batch_size": 32 if n < 5_000 else 64 if n < 20_000 else 128,
+            "training.epochs": int(np.clip(20_000 / max(n, 1), 6, 20 if small else 40)) if n >= 500 else 60,
+        }
+
+    def fit(self, train: Examples) -> None:
+        targets = self.strata(train)
+        assert targets is not None
+        labelled = targets[targets != ""]
+        names, counts = np.unique(labelled, return_counts=True)
+        if len(names) < 2:
+            what = (
+                f'train has only one class, "{names[0]}" ({counts[0]} pictures)'
+                if len(names)
+                else "no picture has a class"
+            )
+            raise DataError(
+                what, train.name, "Add pictures of at least one other class: one folder a class, its name the class."
+            )
+        self.classes = [str(name) for name in names]
+        chosen = self.suggest(train)
+        self.size = self.config.size or chosen["task.size"]
+        self.channels = self.config.channels or chosen["task.channels"]
+        self.reason = f"pictures with one of {len(names)} class names each"
+        sample = _spread(len(train), 2000)
+        pixels = self._pixels(train, sample)
+        values = pixels.float().transpose(0, 1).flatten(1)  # (C, everything else)
+        self.mean = [round(float(v), 4) for v in values.mean(dim=1)]
+        self.std = [max(round(float(v), 4), 1.0) for v in values.std(dim=1)]
+        self._fit_unlike(pixels)
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "classes": self.classes,
+            "size": self.size,
+            "channels": self.channels,
+            "mean": self.mean,
+            "std": self.std,
+            "reason": self.reason,
+            "thumbnails": self.thumbnails,
+            "thumbnail_scale": list(self.thumbnail_scale),
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        self.classes = list(state["classes"])
+        self.size, self.channels = int(state["size"]), int(state["channels"])
+        self.mean, self.std = list(state["mean"]), list(state["std"])
+        self.reason = str(state["reason"])
+        self.thumbnails = np.asarray(state["thumbnails"])
+        typical, edge = state["thumbnail_scale"]
+        self.thumbnail_scale = (float(typical), float(edge))
+
+    def class_names(self) -> list[str]:
+        return self.classes
+
+    # -- training -----------------------------------------------------------------------------------------------
+
+    def network(self) -> nn.Module:
+        config = self.config
+        return ConvNet(
+            self.channels,
+            len(self.classes),
+            width=config.width or 32,
+            depth=config.depth or 1,
+            stages=config.stages or 3,
+            stem_stride=config.stem_stride or 1,
+            dropout=config.dropout or 0.0,
+            mean=self.mean,
+            std=self.std,
+        )
+
+    def objective(
+        self, network: nn.Module, train: Examples, dev: Examples | None, training: TrainingConfig
+    ) -> Objective:
+        return _ImageObjective(self, network, train, dev, training)
+
+    def augmented(self, images: Tensor, generator: Generator) -> Tensor:
+        """(B, C, H, W) float pixels, changed as the config says; draws from the generator only."""
+        config, strength = self.config, self.config.augment or 0.0
+        images = random_affine(
+            images,
+            generator,
+            rotation=strength * config.rotation,
+            scale=strength * config.scale,
+            shift=strength * config.shift,
+            flip=bool(config.flip),
+        )
+        if config.contrast or config.brightness:
+            images = random_brightness(
+                images, generator, contrast=strength * config.contrast, brightness=strength * config.brightness
+            )
+        if config.erase:
+            images = random_erase(images, generator, side=strength * config.erase)
+        return images
+
+    @property
+    def augments(self) -> bool:
+        return bool(self.config.augment) or bool(self.config.flip)
+
+    # -- answers ------------------------------------------------------------------------------------------------
+
+    def answers(self, network: nn.Module, examples: Examples, ids: NDArray[np.int64] | None = None) -> Answers:
+        network.eval()
+        parts = [np.zeros((0, len(self.classes)), np.float32)]
+        with torch.inference_mode():
+            for images in self._batches(examples):
+                parts.append(network(images.to(_device(network)).float()).softmax(dim=1).cpu().numpy())
+        probs = np.concatenate(parts)
+        answer = np.array(self.classes)[probs.argmax(axis=1)]
+        return Answers(
+            {"answer": answer, "probs": probs, "confidence": probs.max(axis=1)},
+            np.arange(len(examples)) if ids is None else ids,
+        )
+
+    def score(self, answers: Answers, examples: Examples) -> Scores:
+        return self._scores(answers.values["probs"], examples, answers.ids)
+
+    def metrics(self) -> dict[str, Metric]:
+        return classification_metrics(self.classes)
+
+    def baselines(self, train: Examples, dev: Examples, dev_ids: NDArray[np.int64]) -> list[Baseline]:
+        """Majority class, a linear model on pixels and the nearest neighbours, all on the same train split."""
+        from orthogon.tasks.pixel_baselines import linear_model, nearest_neighbours
+
+        rows = np.flatnonzero(self._truth(train) >= 0)
+        rows = rows[_spread(len(rows), 5000)]
+        y = self._truth(train)[rows]
+        side = min(self.size, 32)
+        x, x_dev = (
+            F.adaptive_avg_pool2d(pixels.float(), side).flatten(1).numpy() / 255
+            for pixels in (self._pixels(train, rows), self._pixels(dev, np.arange(len(dev))))
+        )
+        shares = np.bincount(y, minlength=len(self.classes)) / len(y)
+        found = [Baseline("majority class", self._scores(np.tile(shares, (len(dev), 1)), dev, dev_ids), 0.0)]
+        for name, model in (("linear model on pixels", linear_model), ("nearest neighbours", nearest_neighbours)):
+            start = time.perf_counter()
+            probs = model(x, y, x_dev, len(self.classes), self.seed)
+            found.append(Baseline(name, self._scores(probs, dev, dev_ids), time.perf_counter() - start))
+        return found
+
+    # -- what people see ----------------------------------------------------------------------------------------
+
+    def show(self, example: Example, answers: Answers, row: int, network: nn.Module | None = None) -> Card:
+        probs = answers.values["probs"][row]
+        truth = "" if example.target is None else str(example.target)
+        known = truth in self.classes
+        image = np.asarray(example.input)
+        heat = None
+        if network is not None:
+            heat = self._saliency(network, image, int(probs.argmax()))
+        return Card(
+            kind="image",
+            title=str(example.origin),
+            truth=truth,
+            answer=str(answers.values["answer"][row]),
+            confidence=float(probs.max()),
+            loss=float(-np.log(max(probs[self.classes.index(truth)], TINY_PROB))) if known else None,
+            image=image[..., 0] if image.ndim == 3 and image.shape[2] == 1 else image,
+            heat=heat,
+        )
+
+    def _saliency(self, network: nn.Module, image: NDArray[np.uint8], k: int) -> NDArray[np.float32]:
+        """How much class k's logit hangs on each pixel: |gradient x deviation from the mean|, over noisy copies.
+
+        Source: Smilkov et al. 2017, "SmoothGrad", arXiv:1706.03825.
+        Differs: times the input, and smoothed, since single pixels mean nothing to a reader.
+        Returns:
+            (rows, columns) in 0..1 over the whole picture; 0 where it was cut off.
+        """
+        network.eval()
+        device = _device(network)
+        pixels = torch.from_numpy(prepare(image, self.size, self.channels, self.config.resize)).float().to(device)
+        generator = torch.Generator().manual_seed(self.seed)
+        noise = torch.randn((NOISY_COPIES, *pixels.shape), generator=generator).to(device)
+        mean = torch.tensor(self.mean, device=device).reshape(-1, 1, 1)
+        noisy = (pixels + NOISE * 255 * noise).requires_grad_(True)
+        with torch.enable_grad():
+            logits = network(noisy)
+            (gradient,) = torch.autograd.grad((logits[:, k] - logits.mean(dim=1)).sum(), noisy)
+        heat = (gradient * (noisy.detach() - mean)).mean(dim=0).abs().sum(dim=0)[None, None]  # (1, 1, S, S)
+        window = max(3, self.size // 8 * 2 + 1)
+        heat = F.avg_pool2d(heat, window, stride=1, padding=window // 2, count_include_pad=False)[0, 0]
+        low, high = heat.min(), heat.max()
+        seen = ((heat - low) / (high - low).clamp_min(1e-12)).cpu().numpy()
+        height, width = image.shape[:2]
+        if self.config.resize == "squash" or height == width:
+            return seen
+        side = min(height, width)
+        whole = np.zeros((round(height * self.size / side), round(width * self.size / side)), np.float32)
+        top, left = (whole.shape[0] - self.size) // 2, (whole.shape[1] - self.size) // 2
+        whole[top : top + self.size, left : left + self.size] = seen
+        return whole
+
+    def unlike_train(self, examples: Examples) -> NDArray[np.float64]:
+        if not len(self.thumbnails):
+            return np.zeros(len(examples))
+        typical, edge = self.thumbnail_scale
+        parts = [np.zeros(0)]
+        for images in self._batches(examples):
+            distance = _kth_distance(_thumbnails(images), self.thumbnails, self.config.unlike_neighbours)
+            parts.append(np.maximum(distance - typical, 0) / (edge - typical))
+        return np.concatenate(parts)
+
+    def _fit_unlike(self, pixels: Tensor) -> None:
+        """Calibrate distance to train's thumbnails: median 0, the farthest of train itself (left out) 1."""
+        self.thumbnails = _thumbnails(pixels)
+        k = min(self.config.unlike_neighbours, len(self.thumbnails) - 1)
+        distance = _kth_distance(self.thumbnails, self.thumbnails, k + 1)  # the nearest is the picture itself
+        typical, edge = float(np.median(distance)), float(distance.max())
+        self.thumbnail_scale = (typical, max(edge, typical + 1.0))
+
+    # -- export -------------------------------------------------------------------------------------------------
+
+    def example_inputs(self, batch_size: int = 2) -> tuple[Tensor, ...]:
+        generator = torch.Generator().manual_seed(0)
+        shape = (batch_size, self.channels, self.size, self.size)
+        return (torch.rand(shape, generator=generator) * 255,)
+
+    def input_names(self) -> list[str]:
+        return ["images"]
+
+    def preprocessing(self) -> dict[str, Any]:
+        return {
+            "layout": "batch, channel, row, column",
+            "channels": "grey" if self.channels == 1 else "red, green, blue",
+            "size": self.size,
+            "resize": "shorter side to size, then the middle" if self.config.resize == "crop" else "both sides to size",
+            "range": [0, 255],
+            "normalisation": "inside the network",
+            "outputs": "logits, one a class; softmax gives probabilities",
+        }
+
+    # -- pixels and labels --------------------------------------------------------------------------------------
+
+    def _pixels(self, examples: Examples, rows: NDArray[np.int64]) -> Tensor:
+        """(n, C, size, size) uint8 of these rows."""
+        if not len(rows):
+            return torch.zeros((0, self.channels, self.size, self.size), dtype=torch.uint8)
+        images = [prepare(examples[int(i)].input, self.size, self.channels, self.config.resize) for i in rows]
+        return torch.from_numpy(np.stack(images))
+
+    def _batches(self, examples: Examples, batch_size: int = 256) -> Iterator[Tensor]:
+        for first in range(0, len(examples), batch_size):
+            yield self._pixels(examples, np.arange(first, min(first + batch_size, len(examples))))
+
+    def _truth(self, examples: Examples) -> NDArray[np.int64]:
+        """(n,) class numbers, -1 where unlabelled.
+
+        Raises:
+            DataError: a class that train did not hold.
+        """
+        number = {name: k for k, name in enumerate(self.classes)}
+        targets = examples.targets()
+        for i, target in enumerate(targets):
+            if target is not None and str(target) not in number:
+                raise DataError(
+                    f'class "{target}" is not one of the {len(number)} classes of train',
+                    str(examples[i].origin),
+                    did_you_mean(str(target), number) + " Correct the label, or train on data that holds this class.",
+                )
+        return np.array([-1 if target is None else number[str(target)] for target in targets], dtype=np.int64)
+
+    def _scores(self, probs: NDArray[Any], examples: Examples, ids: NDArray[np.int64]) -> Scores:
+        truth = self._truth(examples)
+        rows = np.flatnonzero(truth >= 0)
+        truth, probs = truth[rows], np.asarray(probs)[rows]
+        answer = probs.argmax(axis=1)
+        loss = -np.log(np.maximum(probs[np.arange(len(rows)), truth], TINY_PROB))
+        records = {
+            "truth": truth,
+            "answer": answer,
+            "probs": probs,
+            "wrong": (answer != truth).astype(np.float64),
+            "loss": loss.astype(np.float64),
+        }
+        groups = None if examples.groups is None else examples.groups[rows]
+        return Scores(records, np.asarray(ids)[rows], groups)
+
+
+class _ImageObjective(Objective):
+    """Summed cross-entropy of a batch of pictures; count = their summed class weights."""
+
+    def __init__(
+        self,
+        task: ImageClassification,
+        network: nn.Module,
+        train: Examples,
+        dev: Examples | None,
+        training: TrainingConfig,
+    ) -> None:
+        self.task, self._network, self.training = task, network, training
+        truth = task._truth(train)
+        self.rows = np.flatnonzero(truth >= 0)
+        self.truth = torch.from_numpy(truth[self.rows])
+        self.weights = class_weights(training, task.classes, truth[self.rows])
+        self.train, self.dev = train, dev
+        batch_size = training.batch_size or 64
+        in_memory = len(self.rows) * task.channels * task.size**2 <= task.config.memory_mib * 2**20
+        self.loader: MemoryLoader | FileLoader
+        if in_memory:
+            pixels = task._pixels(train, self.rows)
+            self.loader = MemoryLoader((pixels, self.truth), batch_size, task.seed, transform=self._transform)
+        else:
+            self.loader = FileLoader(self._get, len(self.rows), batch_size, task.seed, workers=training.workers)
+        self._dev_pixels = list(task._batches(dev)) if dev is not None and in_memory else None
+        self._dev_truth = torch.from_numpy(task._truth(dev)) if dev is not None else None
+
+    def _transform(self, batch: tuple[Tensor, ...], generator: Generator) -> tuple[Tensor, ...]:
+        images, truth = batch
+        images = images.float()
+        return (self.task.augmented(images, generator) if self.task.augments else images), truth
+
+    def _get(self, i: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        seed = int(generator.integers(2**63 - 1))
+        pixels = self.task._pixels(self.train, self.rows[i : i + 1])
+        images, truth = self._transform((pixels, self.truth[i : i + 1]), torch.Generator().manual_seed(seed))
+        return images[0], truth[0]
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return dict(self._network.named_parameters())
+
+    def network(self) -> nn.Module:
+        return self._network
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        return self.loader.batches(epoch, start)
+
+    def batches_per_epoch(self) -> int:
+        return len(self.loader)
+
+    def loss(self, batch: Any) -> LossSum:
+        device = _device(self._network)
+        images, truth = (tensor.to(device, non_blocking=True) for tensor in batch)
+        logits = self._network(images)
+        smoothing = self.training.label_smoothing
+        if self.weights is None:
+            return F.cross_entropy(logits, truth, reduction="sum", label_smoothing=smoothing), float(len(truth)), {}
+        weights = self.weights.to(device)
+        losses = F.cross_entropy(logits, truth, reduction="none", label_smoothing=smoothing)
+        return (losses * weights[truth]).sum(), weights[truth].sum().item(), {}
+
+    def evaluate(self) -> dict[str, float]:
+        if self.dev is None or self._dev_truth is None:
+            return {}
+        self._network.eval()
+        device, loss, wrong, count, first = _device(self._network), 0.0, 0, 0, 0
+        with torch.inference_mode():
+            for images in self._dev_pixels if self._dev_pixels is not None else self.task._batches(self.dev):
+                truth = self._dev_truth[first : first + len(images)].to(device)
+                first += len(images)
+                known = truth >= 0
+                logits, truth = self._network(images.to(device).float())[known], truth[known]
+                loss += F.cross_entropy(logits, truth, reduction="sum").item()
+                wrong += int((logits.argmax(dim=1) != truth).sum().item())
+                count += len(truth)
+        return {"loss": loss / count, "error": wrong / count} if count else {}
+
+
+def prepare(image: NDArray[np.uint8], size: int, channels: int, resize: str) -> NDArray[np.uint8]:
+    """One picture as the network takes it.
+
+    Args:
+        image: (H, W), (H, W, 1) or (H, W, 3) uint8.
+        size: side of the result, pixels.
+        channels: 1 or 3.
+        resize: "crop" scales the shorter side to `size` and keeps the middle; "squash" scales both sides.
+    Returns:
+        (channels, size, size) uint8.
+    """
+    image = np.asarray(image)
+    if image.ndim == 2:
+        image = image[..., None]
+    if image.shape[2] != channels:
+        mode = "L" if channels == 1 else "RGB"
+        image = np.asarray(Image.fromarray(image[..., 0] if image.shape[2] == 1 else image).convert(mode))
+        image = image.reshape(*image.shape[:2], channels)
+    height, width = image.shape[:2]
+    if (height, width) != (size, size):
+        side = min(height, width)
+        top, left = (height - side) / 2, (width - side) / 2
+        box = (left, top, left + side, top + side) if resize == "crop" else (0, 0, width, height)
+        picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+        image = np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    return np.ascontiguousarray(image.reshape(size, size, channels).transpose(2, 0, 1))
+
+
+def class_weights(training: TrainingConfig, classes: Sequence[str], truth: NDArray[np.int64]) -> Tensor | None:
+    """(K,) weight of each class in the loss; None when all weigh the same. Balanced: n / (K n_k).
+
+    Raises:
+        DataError: a weight for a class that does not exist.
+    """
+    if training.class_weights == "none":
+        return None
+    if training.class_weights == "balanced":
+        counts = np.bincount(truth, minlength=len(classes))
+        return torch.tensor(len(truth) / (len(classes) * np.maximum(counts, 1)), dtype=torch.float32)
+    for name in training.class_weights:
+        if name not in classes:
+            raise DataError(f'"{name}" is not a class', "training.class_weights", did_you_mean(name, classes))
+    return torch.tensor([training.class_weights.get(name, 1.0) for name in classes])
+
+
+def _look(train: Examples) -> tuple[int, bool]:
+    """(median of the shorter sides, whether any picture has colour), from a few pictures."""
+    images = [np.asarray(train[int(i)].input) for i in _spread(len(train), LOOKED_AT)]
+    sides = int(np.median([min(image.shape[:2]) for image in images])) if images else PHOTO_SIDE
+    coloured = (image.ndim == 3 and image.shape[2] == 3 and np.ptp(image, axis=2).max() > 0 for image in images)
+    return sides, any(coloured)
+
+
+def _spread(n: int, count: int) -> NDArray[np.int64]:
+    """At most `count` of 0..n-1, evenly spread."""
+    return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
+
+
+def _thumbnails(images: Tensor, side: int = 8) -> NDArray[np.uint8]:
+    """(n, C * side * side) uint8: what little of a picture it takes to see that it is of another kind."""
+    return F.adaptive_avg_pool2d(images.float(), side).flatten(1).round().to(torch.uint8).numpy()
+
+
+def _kth_distance(queries: NDArray[np.uint8], known: NDArray[np.uint8], k: int) -> NDArray[np.float64]:
+    """(n,) Euclidean distance of each query to its k-th nearest known row."""
+    distances = torch.cdist(torch.from_numpy(queries).float(), torch.from_numpy(known).float())
+    return distances.kthvalue(min(k, len(known)), dim=1).values.double().numpy()
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device
