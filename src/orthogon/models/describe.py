@@ -26,7 +26,7 @@ WHOLE = (nn.MultiheadAttention,)  # has children, but is counted as one layer
 
 @dataclass(frozen=True)
 class Layer:
-    """One row; `shape` is the output's without the batch axis, `share` of all parameters, `multiply_adds` an example."""
+    """One row; `shape` is the output's without the batch axis, `multiply_adds` are those of one example."""
 
     name: str
     kind: str
@@ -108,8 +108,8 @@ def describe(network: nn.Module, inputs: Tensor | Sequence[Any], name: str = "")
         shape = () if first is None else tuple(first.shape[1:])
         seen[module] = (shape, seen.get(module, ((), 0))[1] + _multiply_adds(module, given, outputs))
 
-    inside = {child for module in network.modules() if _is_layer(module) for child in module.modules()} - {
-        module for module in network.modules() if _is_layer(module)
+    inside = {
+        part for module in network.modules() if _is_layer(module) for part in module.modules() if part is not module
     }
     rows = [
         module

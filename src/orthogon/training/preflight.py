@@ -22,6 +22,7 @@ from torch import nn
 
 from orthogon.data.examples import Finding
 from orthogon.training.config import TrainingConfig
+from orthogon.training.device import to_device
 from orthogon.training.objective import Objective
 from orthogon.training.optimisers import make_optimiser
 
@@ -116,7 +117,7 @@ def check_start(objective: Objective, expected_loss: float | None) -> Finding | 
 
 def check_one_batch(objective: Objective, clock: Clock = time.monotonic) -> Finding | None:
     """Whether a few dozen updates learn one batch by heart, dropout off."""
-    config = TrainingConfig(optimiser="adam", lr=OVERFIT_LR)
+    config = TrainingConfig.model_validate({"optimiser": "adam", "lr": OVERFIT_LR})
     costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, enough=OVERFIT_DONE)
     steps = len(costs) - 1
     if math.isfinite(costs[-1]) and (costs[-1] <= OVERFIT_STUCK * costs[0] or costs[0] < 1e-3):
@@ -245,7 +246,8 @@ def _first_batch(objective: Objective) -> Any:
 
 
 def _mean_loss(objective: Objective, batch: Any) -> torch.Tensor:
-    total, count, _ = objective.loss(batch)
+    device = next(iter(objective.parameters().values())).device
+    total, count, _ = objective.loss(to_device(batch, device))
     return total / max(count, 1e-12)
 
 
@@ -293,9 +295,9 @@ def _update(objective: Objective, optimiser: torch.optim.Optimizer, batch: Any) 
     def closure() -> torch.Tensor:
         optimiser.zero_grad()
         loss = _mean_loss(objective, batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         first.append(loss.item())
         return loss
 
-    optimiser.step(closure)  # type: ignore[arg-type]
+    optimiser.step(closure)
     return first[0]
