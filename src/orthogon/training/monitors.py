@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from orthogon.training.config import TrainingConfig
 from orthogon.training.optimisers import is_weight
 
-VANISHING_RATIO = 1e-5  # smallest layer's gradient RMS over the largest layer's
-EXPLODING_NORM = 1e3  # gradient norm of one parameter, mean loss
+SMALLEST_NORM = 1e-10  # of the gradient of one weight tensor, mean loss
+LARGEST_NORM = 1e3
+SMALLEST_RATIO = 1e-5  # a weight tensor's gradient RMS over the largest one's
 DEAD_SHARE = 0.5  # of a layer's units that never fire in one batch
 LARGE_UPDATE = 0.1  # ‖ΔW‖ / ‖W‖ of one update; 1e-3 is usual
 MIN_DEAD_BATCH = 16  # activations per unit below which silence says nothing
@@ -37,24 +38,26 @@ class Monitor:
     Args:
         network: what to watch; None (pixels, plain tensors) watches nothing.
         config: `monitor_every`.
-        gradient_range: (smallest ratio between layers' gradient RMS, largest norm of one gradient) without a warning.
+        gradient_range: (smallest, largest) norm of a weight tensor's gradient without a warning. Below
+            SMALLEST_RATIO of the largest layer's gradient, per weight, warns as well.
     """
 
     def __init__(
         self,
         network: nn.Module | None,
         config: TrainingConfig,
-        gradient_range: tuple[float, float] = (VANISHING_RATIO, EXPLODING_NORM),
+        gradient_range: tuple[float, float] = (SMALLEST_NORM, LARGEST_NORM),
     ) -> None:
         self.network = network
         self.every = config.monitor_every
-        self.vanishing, self.exploding = gradient_range
+        self.smallest_norm, self.largest_norm = gradient_range
         self.gradient_norms: dict[str, float] = {}
         self.update_ratios: dict[str, float] = {}
         self.dead_units: dict[str, float] = {}
         self._weights: dict[str, Tensor] = {}
         self._active: dict[str, Tensor] = {}
         self._hooks: list[Any] = []
+        self._small: set[str] = set()  # at the last look
         self._warned: set[tuple[str, str]] = set()
 
     def arm(self) -> None:
@@ -175,16 +178,22 @@ class Monitor:
                 )
 
         largest = max(rms.values(), default=0.0)
-        for name, value in rms.items():
-            if value < self.vanishing * largest:
-                warn(
-                    "vanishing-gradient",
-                    name,
-                    f"step {step}: the gradient of {name} is {value:.1e} per weight, the largest layer's {largest:.1e}",
-                    "Use He or Xavier initialisation, batch norm, skip connections or fewer layers.",
-                )
+        small = {
+            name
+            for name, value in rms.items()
+            if value < SMALLEST_RATIO * largest or self.gradient_norms[name] < self.smallest_norm
+        }
+        # twice in a row: behind a layer that starts at 0 the first gradients are 0 and all is well
+        for name in sorted(small & self._small):
+            warn(
+                "vanishing-gradient",
+                name,
+                f"step {step}: the gradient of {name} is {rms[name]:.1e} per weight, the largest layer's {largest:.1e}",
+                "Use He or Xavier initialisation, batch norm, skip connections or fewer layers.",
+            )
+        self._small = small
         for name, norm in self.gradient_norms.items():
-            if norm > self.exploding:
+            if norm > self.largest_norm:
                 warn(
                     "exploding-gradient",
                     name,

@@ -292,12 +292,12 @@ def _update(objective: Objective, optimiser: torch.optim.Optimizer, batch: Any) 
     """One update; the mean loss before it."""
     first: list[float] = []
 
-    def closure() -> torch.Tensor:
+    def closure() -> float:
         optimiser.zero_grad()
         loss = _mean_loss(objective, batch)
         loss.backward()
         first.append(loss.item())
-        return loss
+        return first[-1]
 
     optimiser.step(closure)
     return first[0]
