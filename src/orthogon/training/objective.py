@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
+
+from orthogon.errors import TrainingError
 
 LossSum = tuple[Tensor, float, dict[str, float]]
 
@@ -16,7 +20,16 @@ class Objective(ABC):
 
     `loss` returns (sum, count, logs), never a mean: padding, ragged batches, accumulation and several processes are
     then exact, because the loop divides the summed gradient by the summed count once.
+
+    The loop moves the network and the parameters to the device, and every batch after them (tensors inside tuples,
+    lists and dicts); `evaluate` finds the network there and moves its own inputs.
+
+    Attributes:
+        sharded: True where `batches` gives only this process's share of each batch (its loader knows rank and
+            world); False lets the loop take the share out of the whole batch with `split`.
     """
+
+    sharded: bool = False
 
     @abstractmethod
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -28,6 +41,27 @@ class Objective(ABC):
 
     @abstractmethod
     def batches_per_epoch(self) -> int: ...
+
+    def split(self, batch: Any, parts: int) -> Sequence[Any]:
+        """The batch in at most `parts` pieces of nearly equal size, none empty, in order.
+
+        The default cuts every tensor and array inside tuples, lists and dicts along its first axis. A batch that
+        holds anything else (text, ragged lists, several images in one tensor) needs a `split` of its own.
+
+        Raises:
+            TrainingError: the default does not know how to cut this batch.
+        """
+        sizes = {len(piece) for piece in _arrays(batch)}
+        if len(sizes) != 1:
+            raise TrainingError(
+                f"a batch whose tensors have first axes of {sorted(sizes)} cannot be cut by examples",
+                f"{type(self).__name__}.split",
+                "Give this Objective its own split(batch, parts), or set training.accumulate to 1.",
+            )
+        (n,) = sizes
+        parts = max(1, min(parts, n))
+        edges = [n * i // parts for i in range(parts + 1)]
+        return [_cut(batch, start, stop) for start, stop in pairwise(edges)]
 
     @abstractmethod
     def loss(self, batch: Any) -> LossSum:
@@ -41,9 +75,38 @@ class Objective(ABC):
         """State beyond parameters and the network's buffers that a resumed run needs."""
         return {}
 
-    def load_extra_state(self, state: Mapping[str, Tensor]) -> None:
+    def load_extra_state(self, state: Mapping[str, Tensor]) -> None:  # noqa: B027 - most have nothing to take back
         """Take back what `extra_state` gave."""
 
     def evaluate(self) -> dict[str, float]:
         """Figures on dev, "loss" (a mean) among them; empty where there is no dev set. The loop sets eval mode."""
         return {}
+
+
+def _arrays(batch: Any) -> list[Tensor | np.ndarray[Any, Any]]:
+    """Every tensor and array in the batch that has a first axis."""
+    if isinstance(batch, (Tensor, np.ndarray)):
+        return [batch] if batch.ndim else []
+    if isinstance(batch, Mapping):
+        return [array for value in batch.values() for array in _arrays(value)]
+    if isinstance(batch, (tuple, list)):
+        return [array for value in batch for array in _arrays(value)]
+    if batch is None or isinstance(batch, (bool, int, float)):
+        return []
+    raise TrainingError(
+        f"a batch with a {type(batch).__name__} in it cannot be cut by examples",
+        "Objective.split",
+        "Give this Objective its own split(batch, parts), or set training.accumulate to 1.",
+    )
+
+
+def _cut(batch: Any, start: int, stop: int) -> Any:
+    if isinstance(batch, (Tensor, np.ndarray)):
+        return batch[start:stop] if batch.ndim else batch
+    if isinstance(batch, Mapping):
+        return {key: _cut(value, start, stop) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_cut(value, start, stop) for value in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(_cut(value, start, stop) for value in batch)
+    return batch
