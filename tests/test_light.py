@@ -11,9 +11,9 @@ HEAVY = ["torch", "torchvision", "pandas", "sklearn", "scipy", "matplotlib", "py
 
 
 def loaded_after(code: str) -> list[str]:
-    script = f"import sys\n{code}\nprint('|'.join(m for m in {HEAVY!r} if m in sys.modules))"
+    script = f"import sys\n{code}\nprint('loaded', *(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return [name for name in done.stdout.strip().splitlines()[-1:][0].split("|") if name]
+    return done.stdout.splitlines()[-1].split()[1:]
 
 
 def run_cli(arguments: str) -> str:

@@ -1,0 +1,5 @@
+"""`python -m orthogon` is the command `orthogon`."""
+
+from orthogon.cli import main
+
+main()

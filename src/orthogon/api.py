@@ -1,0 +1,700 @@
+"""The verbs as Python functions, and the Run a person holds.
+
+>>> import orthogon as og
+>>> run = og.start("digits")         # doctest: +SKIP
+>>> print(run.diagnose())            # doctest: +SKIP
+>>> og.next_steps(run)[0].take()     # doctest: +SKIP
+
+The command line calls these and prints what they return.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from orthogon.errors import DataError, OrthogonError, RunError, UsageError
+from orthogon.metrics.intervals import interval
+from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put
+from orthogon.project.project import Listener, Project, default_folder
+from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
+from orthogon.run import folder as run_folder
+from orthogon.run.folder import write_json, write_text
+from orthogon.strategy import advice, mistakes
+from orthogon.strategy.diagnosis import Diagnosis, diagnose
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from orthogon.data.examples import Examples, Finding, Splits
+    from orthogon.metrics.score import Metric, Scores
+    from orthogon.models.describe import Description
+    from orthogon.run.predict import Prediction
+
+WORST_IN_REPORT = 24
+LOOKS_IN_REPORT = 6
+
+
+class Run(run_folder.Run):
+    """A run and the verbs that apply to it. Get one from `start`, `train` or `load`."""
+
+    # -- what limits it -----------------------------------------------------------------------------------------
+
+    @cached_property
+    def project(self) -> Project:
+        return Project(self.folder.parent.parent)
+
+    @property
+    def metric(self) -> Metric:
+        """The one metric that ranks runs."""
+        return self.task().metrics()[self.info["metric"]]
+
+    @cached_property
+    def _diagnosis(self) -> Diagnosis:
+        metrics = self.config["metrics"]
+        baselines = self.baselines()
+        found = diagnose(
+            {name: self.scores(name) for name in self.splits()},
+            self.metric,
+            human_level=metrics["human_level"],
+            human_level_n=metrics["human_level_n"],
+            smallest_gap=metrics["smallest_gap"],
+            trivial_error=self.metric.error(baselines[0]["scores"]) if baselines else None,
+            seeds=[{name: run.scores(name) for name in run.splits()} for run in self._other_seeds()],
+            candidates=[run.scores("dev") for run in self._rivals()],
+            mismatch_declared=self.config["data"]["target_domain"] is not None,
+        )
+        write_json(self.derived / "diagnosis.json", found.to_dict())
+        return found
+
+    def diagnose(self) -> Diagnosis:
+        """Where the error comes from: the ladder of errors with intervals, and a verdict on every gap."""
+        return self._diagnosis
+
+    def _rivals(self) -> list[run_folder.Run]:
+        """Every finished run scored on the same dev set, this one among them: what a choice was made from."""
+        same = [run for run in self.project.runs() if run.finished and "dev" in run.splits()]
+        return [run for run in same if run.info["splits_key"] == self.info["splits_key"]]
+
+    def _other_seeds(self) -> list[run_folder.Run]:
+        """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""
+        mine = self.config
+        others = [
+            run for run in self._rivals() if run.id != self.id and set(differences(mine, run.config)) == {"seed"}
+        ]
+        return [self, *others] if others else []
+
+    # -- the mistakes -------------------------------------------------------------------------------------------
+
+    def mistakes(self, split: str = "dev") -> mistakes.Mistakes:
+        """Confusion, classes and groups that fail, coverage and calibration of a split."""
+        self._refuse_test(split)
+        return mistakes.analyse(
+            self.scores(split), self.answers(split), class_names=self.task().class_names(), metric=self.metric
+        )
+
+    def worst(self, k: int = 10, split: str = "dev") -> list[Case]:
+        """The k mistakes with the largest loss, as cards."""
+        self._refuse_test(split)
+        scores, answers = self.scores(split), self.answers(split)
+        rows = mistakes.worst(scores, k)
+        return self._cases(rows, split, scores, answers)
+
+    def _cases(self, rows: Any, split: str, scores: Scores, answers: Any, look: bool = False) -> list[Case]:
+        examples = self._examples
+        if examples is None:
+            return []
+        row_of = {int(id_): row for row, id_ in enumerate(answers.ids)}
+        network = self.network() if look else None
+        cases = []
+        for row in rows:
+            id_ = int(scores.ids[row])
+            card = self.task().show(examples[id_], answers, row_of[id_], network)
+            cases.append(Case(card, id_, split))
+        return cases
+
+    @cached_property
+    def _examples(self) -> Examples | None:
+        """The project's examples; None when the data is gone or no longer what the run was trained on."""
+        try:
+            examples = self.project.read(parse(self.config))
+        except OrthogonError:
+            return None
+        return examples if examples.fingerprint() == self.info["fingerprint"] else None
+
+    def _refuse_test(self, split: str) -> None:
+        if split == "test":
+            raise UsageError(
+                "mistakes on test are not shown: looking at them turns the witness into a judge",
+                "--split test",
+                "Look at dev: orthogon errors --split dev",
+            )
+
+    # -- what next ----------------------------------------------------------------------------------------------
+
+    def advice_note(self) -> str:
+        """What to say beside the steps: why there are none, and what would tell more."""
+        return advice.note(self.diagnose(), self.info["split_sizes"])
+
+    # -- use ----------------------------------------------------------------------------------------------------
+
+    def predict(self, source: str, out: str | Path | None = None) -> Prediction:
+        """Answers for new inputs, written as CSV; see `orthogon.run.predict.predict`."""
+        from orthogon.run.predict import predict
+
+        return predict(self, source, out)
+
+    def evaluate(self, source: str) -> list[dict[str, Any]]:
+        """Every metric with its 95 % interval on labelled data: [{"name", "title", "value", "low", "high", "n"}]."""
+        from orthogon.run.predict import evaluate
+
+        _, scores = evaluate(self, source)
+        rows = []
+        for name, metric in self.task().metrics().items():
+            figure = _figure(scores, metric)
+            rows.append({"name": name, "title": metric.title, "unit": metric.unit, "n": len(scores), **vars(figure)})
+        return rows
+
+    def export(self, out: str | Path) -> dict[str, Any]:
+        """Write ONNX, checked against PyTorch; see `orthogon.run.export.export`."""
+        from orthogon.run.export import export
+
+        return export(self, out)
+
+    def describe(self) -> Description:
+        """The network's layers."""
+        from orthogon.models.describe import describe as describe_network
+
+        return describe_network(self.network(), self.task().example_inputs(1))
+
+    # -- the report ---------------------------------------------------------------------------------------------
+
+    def report_path(self) -> Path:
+        return self.folder / "derived" / "report.html"
+
+    def write_report(self, examples: bool = True) -> Path:
+        """Write derived/report.html and MODEL_CARD.md from the sealed run.
+
+        Args:
+            examples: False leaves the user's pictures, rows and strings out.
+        """
+        from orthogon.report.card import model_card
+        from orthogon.report.page import write
+
+        data = self.report_data(examples)
+        write_text(self.folder / "MODEL_CARD.md", model_card(data))
+        return write(data, self.report_path())
+
+    def report_data(self, examples: bool = True) -> ReportData:
+        """Everything the report and the terminal draw."""
+        cached: ReportData | None = self.__dict__.get("_report_data")
+        if cached is not None and cached.examples == examples:
+            return cached
+        task, metric, info = self.task(), self.metric, self.info
+        diagnosis = self.diagnose()
+        judged = "dev" if "dev" in self.splits() else "train"
+        scores, answers = self.scores(judged), self.answers(judged)
+        order = mistakes.worst(scores, WORST_IN_REPORT)
+        cases = self._cases(order, judged, scores, answers, look=True)
+        looks = []
+        if examples:
+            generator = np.random.default_rng(0)
+            rest = np.setdiff1d(np.arange(len(scores)), order)
+            chosen = generator.choice(rest, size=min(LOOKS_IN_REPORT, len(rest)), replace=False) if len(rest) else []
+            looks = self._cases(chosen, judged, scores, answers, look=True)
+        parts = {name: self.scores(name) for name in self.splits()}
+        figures: dict[str, dict[str, Figure]] = {}
+        for each in task.metrics().values():
+            figures[each.title] = {name: _figure(part, each) for name, part in parts.items()}
+        baselines = []
+        for entry in self.baselines():
+            value = metric.error(entry["scores"])
+            low, high = interval(entry["scores"], metric)
+            baselines.append(BaselineFigure(entry["name"], Figure(value, low, high), entry["seconds"]))
+        importances: list[Any] = []
+        if self._examples is not None:
+            ids = scores.ids[: min(len(scores), 2000)]
+            importances = task.importances(self.network(), self._examples.take(ids), metric)
+        agreement = None
+        if {"truth", "answer"} <= set(scores.records) and not task.class_names():
+            truth, answer = scores.records["truth"], scores.records["answer"]
+            if truth.ndim == 1 and truth.dtype.kind == "f":
+                agreement = np.stack([truth, answer], axis=1)
+        data = ReportData(
+            project=self.project.name,
+            run=self.id,
+            task=task.kind,
+            problem=str(info.get("problem", "")),
+            measure=Measure(metric.name, metric.title, metric.unit, metric.higher_is_better),
+            info=info,
+            config=self.config,
+            sizes=info["split_sizes"],
+            split_reason=info["split_reason"],
+            findings=self.findings(),
+            history=self.history(),
+            diagnosis=diagnosis,
+            mistakes=self.mistakes(judged),
+            cases=cases,
+            looks=looks,
+            agreement=agreement,
+            importances=importances,
+            baselines=baselines,
+            steps=next_steps(self),
+            healthy=self.advice_note(),
+            figures=figures,
+            units={each.title: each.unit for each in task.metrics().values()},
+            class_names=task.class_names(),
+            predict_line=f"orthogon predict NEW -o answers.csv --project {self.project.folder.name}",
+            report_path=str(_near(self.report_path())),
+            test_looks=self.project.test_looks(),
+            logbook=[
+                {"run": row["run"], "when": row["created"], "what": row["what"], "error": row["dev_error"]}
+                for row in self.project.table()
+            ],
+            examples=examples,
+        )
+        self.__dict__["_report_data"] = data
+        return data
+
+    # -- words --------------------------------------------------------------------------------------------------
+
+    def resume_line(self) -> str:
+        """The command that continues this run."""
+        return f"orthogon train --resume {int(self.id)} --project {_near(self.project.folder)}"
+
+    def changes(self) -> str:
+        """What this run changed against the one before it, in words; empty for the first."""
+        earlier = [run for run in self.project.runs() if run.finished and run.id < self.id]
+        if not earlier:
+            return ""
+        before = earlier[-1]
+        changed = differences(before.config, self.config)
+        shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:6])
+        errors = f"dev error {before.info['dev_error']:.4g} → {self.info['dev_error']:.4g}"
+        return f"Against run {before.id}: {shown or 'the same config'}; {errors}."
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<b>run {escape(self.id)}</b> of {escape(self.project.name)}: {escape(str(self))}"
+
+    def __str__(self) -> str:
+        if not self.finished:
+            return f"run {self.id}, {self.status}"
+        return f"run {self.id}: {self.metric.title} error on dev {self.info['dev_error']:.4g}, {self.report_path()}"
+
+    def __repr__(self) -> str:
+        return f"<Run {self.folder} {self.status}>"
+
+
+@dataclass(frozen=True)
+class Step(advice.Step):
+    """A ranked next step of a run, which can be taken."""
+
+    run: Run | None = None
+
+    def take(self, listen: Listener | None = None) -> tuple[Run, advice.Outcome]:
+        """Train a new run with this step's change; (the run, its outcome beside what was expected).
+
+        Raises:
+            UsageError: the step is one that only a person can take.
+        """
+        assert self.run is not None
+        if not self.overrides:
+            raise UsageError(
+                f'step {self.number}, "{self.title}", is yours to take', "--take", f"What it needs: {self.reason}"
+            )
+        values = json.loads(json.dumps(self.run.config))
+        for key, value in self.overrides.items():
+            put(values, key, value)
+        made = self.run.project.train(
+            parse(values),
+            parent=self.run.id,
+            knob=self.knob,
+            expected={"gain_at_most": self.gain_at_most},
+            listen=listen,
+        )
+        child = Run(made.folder)
+        if not child.finished:
+            return child, advice.Outcome.unfinished(self)
+        outcome = advice.measure_step(
+            {name: self.run.scores(name) for name in self.run.splits()},
+            {name: child.scores(name) for name in child.splits()},
+            child.metric,
+            self,
+        )
+        write_json(child.derived / "outcome.json", outcome.to_dict())
+        child.project.log("step taken", run=child.id, parent=self.run.id, knob=self.knob, **outcome.to_dict())
+        return child, outcome
+
+
+# -- the verbs --------------------------------------------------------------------------------------------------
+
+
+def start(
+    source: str,
+    target: str | Sequence[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    test: str | None = None,
+    task: str | None = None,
+    sets: Sequence[str] = (),
+    minutes: float | None = None,
+    seed: int | None = None,
+    project: str | Path | None = None,
+    listen: Listener | None = None,
+) -> Run:
+    """Make the project for this data, or take the one that is there, and train a run.
+
+    Args:
+        source: folder, file, or built-in name ("digits", "dates", ...).
+        target: column or columns to predict, by name or position; tables only.
+        columns: names for a table without a header.
+        test: a separate file or folder that is the test set.
+        task: overrules what kind of problem the data is taken for.
+        sets: "key=value" overrides of any key; written to a new project's orthogon.yaml, else for this run alone.
+        minutes: bound of the training time.
+        seed: seed of weights, order and augmentation.
+        project: the project folder; ./NAME-orthogon if None.
+        listen: called with an event (dict) at every stage.
+    Returns:
+        The run; its status is "interrupted" after Ctrl-C.
+    Raises:
+        UsageError, ConfigError, DataError: what is wrong, where, and what to do; nothing is left behind.
+    """
+    data: dict[str, Any] = {"source": _absolute(source)}
+    if target is not None:
+        targets = [target] if isinstance(target, str) else list(target)
+        data["target"] = targets[0] if len(targets) == 1 else targets
+    if columns is not None:
+        data["columns"] = list(columns)
+    if test is not None:
+        data["test_source"] = _absolute(test)
+    said: dict[str, Any] = {"data": data}
+    if task is not None:
+        said["task"] = {"kind": task}
+    place = Path(project) if project else default_folder(source)
+    existing = (place / "orthogon.yaml").is_file()
+    extra = [*sets, *_extra_sets(minutes, seed)]
+    if existing:
+        here = Project(place)
+        _refuse_other_source(here, data["source"])
+        spoken = [f"{key}={json.dumps(value)}" for key, (_, value) in differences({}, said).items() if key != "data.source"]
+        config = here.config([*spoken, *extra])
+    else:
+        values = apply_sets(said, sets)
+        parse(values)
+        here = Project.create(values, place)
+        config = here.config(_extra_sets(minutes, seed))
+    try:
+        return Run(here.train(config, listen=listen).folder)
+    except OrthogonError:
+        if not existing and not (here.folder / "runs").exists():
+            _sweep(here.folder)
+        raise
+
+
+def train(
+    *,
+    project: str | Path | None = None,
+    base: str | None = None,
+    sets: Sequence[str] = (),
+    minutes: float | None = None,
+    seed: int | None = None,
+    listen: Listener | None = None,
+) -> Run:
+    """Train a new run from orthogon.yaml, or from the resolved config of run `base`."""
+    here = Project.find(project)
+    extra = [*sets, *_extra_sets(minutes, seed)]
+    parent = None
+    if base is None:
+        config = here.config(extra)
+    else:
+        chosen = here.run(base)
+        parent = chosen.id
+        config = parse(apply_sets(chosen.config, extra))
+    return Run(here.train(config, parent=parent, listen=listen).folder)
+
+
+def resume(name: str | None = None, *, project: str | Path | None = None, listen: Listener | None = None) -> Run:
+    """Continue a run that was killed or interrupted; the latest unfinished one if no name is given."""
+    here = Project.find(project)
+    if name is None:
+        unfinished = [run for run in here.runs() if not run.finished]
+        if not unfinished:
+            raise RunError("every run is finished", str(here.folder), "Train a new one: orthogon train")
+        chosen = unfinished[-1]
+    else:
+        chosen = here.run(name)
+    return Run(here.resume(chosen, listen).folder)
+
+
+def load(name: str | Path | None = None, *, project: str | Path | None = None) -> Run:
+    """A run: by number in the project, by folder, or the latest finished one.
+
+    Raises:
+        RunError: there is none, or it is damaged. UsageError: there is no project here.
+    """
+    if name is not None and (Path(name) / "run.json").is_file():
+        return Run(name)
+    if name is not None and project is None and (Path(name) / "orthogon.yaml").is_file():
+        return Run(Project(name).run().folder)
+    chosen = Run(Project.find(project).run(None if name is None else str(name)).folder)
+    if not chosen.finished:
+        raise RunError(f"run {chosen.id} is {chosen.status}", str(chosen.folder), chosen.resume_line())
+    return chosen
+
+
+def next_steps(run: Run, k: int = 3) -> list[Step]:
+    """Up to k steps that aim at the largest material gap, ranked; empty for a healthy run."""
+    found = advice.next_steps(run.diagnose(), run.config, run.info["split_sizes"], k=k)
+    return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
+
+
+def pick(steps: Sequence[Step], number: int) -> Step:
+    """Step `number` of the list.
+
+    Raises:
+        UsageError: there is no such step.
+    """
+    for step in steps:
+        if step.number == number:
+            return step
+    remedy = f"Choose 1 to {len(steps)}." if steps else "This run has no next step: orthogon next says why."
+    raise UsageError(f"there is no step {number}", "--take", remedy)
+
+
+def describe(name: str | None = None, *, project: str | Path | None = None) -> Description:
+    """The layers of a run's network."""
+    return load(name, project=project).describe()
+
+
+def compare(names: Sequence[str], *, project: str | Path | None = None) -> Comparison:
+    """Runs side by side on the dev set they share, and one page that shows them.
+
+    Raises:
+        UsageError: fewer than two runs.
+    """
+    if len(names) < 2:
+        raise UsageError("one run cannot be compared", " ".join(names), "Name two: orthogon compare 1 2")
+    return Comparison([load(name, project=project) for name in names])
+
+
+class Comparison:
+    """Runs beside the first of them: errors, what changed, and whether the difference is real."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = list(runs)
+        first = self.runs[0]
+        self.rows: list[dict[str, Any]] = []
+        for run in self.runs:
+            low, high = interval(run.scores("dev"), run.metric)
+            row: dict[str, Any] = {
+                "run": run.id,
+                "error": run.metric.error(run.scores("dev")),
+                "low": low,
+                "high": high,
+                "parameters": run.info["parameters"],
+                "seconds": run.info["seconds"],
+                "changed": {k: list(v) for k, v in differences(first.config, run.config).items()},
+            }
+            if run is not first and np.array_equal(run.scores("dev").ids, first.scores("dev").ids):
+                from orthogon.metrics.intervals import gap_interval
+
+                gap_low, gap_high = gap_interval(first.scores("dev"), run.scores("dev"), run.metric, paired=True)
+                row |= {"difference": row["error"] - self.rows[0]["error"], "gap_low": gap_low, "gap_high": gap_high}
+            self.rows.append(row)
+
+    def write(self) -> Path:
+        """The page that shows the runs side by side, in the newest run's derived/ folder."""
+        from orthogon.report.page import compare_page
+
+        path = self.runs[-1].derived / f"compare-{'-'.join(run.id for run in self.runs)}.html"
+        write_text(path, compare_page([run.report_data() for run in self.runs]))
+        return path
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"runs": self.rows, "page": str(self.write())}
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.markup import escape
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("run", "dev error", "95 % interval", "against the first", "changed"):
+            table.add_column(heading, overflow="fold")
+        for row in self.rows:
+            gap = ""
+            if "difference" in row:
+                real = "better" if row["gap_high"] < 0 else "worse" if row["gap_low"] > 0 else "no real difference"
+                gap = f"{row['difference']:+.4g} [{row['gap_low']:+.3g}, {row['gap_high']:+.3g}] {real}"
+            changed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in row["changed"].items())
+            table.add_row(
+                row["run"], f"{row['error']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}", gap, escape(changed)
+            )
+        yield table
+        yield f"Side by side: {_near(self.write())}"
+
+
+# -- data -------------------------------------------------------------------------------------------------------
+
+
+def builtin_data() -> list[dict[str, str]]:
+    """[{"name", "description"}] of the data that needs no download."""
+    from orthogon.data.builtin import BUILTIN
+
+    return [{"name": name, "description": entry.description} for name, entry in BUILTIN.items()]
+
+
+def write_data(name: str, out: str, num: int | None = None, seed: int = 0) -> dict[str, Any]:
+    """Write built-in or generated data as plain files into a new folder.
+
+    Raises:
+        UsageError: the name is unknown, or the folder exists and is not empty.
+    """
+    from orthogon.data.builtin import BUILTIN, write
+    from orthogon.data.config import DataConfig
+    from orthogon.errors import did_you_mean
+
+    if name not in BUILTIN:
+        raise UsageError(f'"{name}" is not built in', "", did_you_mean(name, BUILTIN))
+    place = Path(out)
+    if place.exists() and any(place.iterdir()):
+        raise UsageError(f"{out} exists and is not empty", str(place), "Choose another folder with -o.")
+    examples = BUILTIN[name].load(DataConfig(source=name, num_examples=num, split_seed=seed))
+    write(examples, place)
+    return {"folder": str(place), "examples": len(examples)}
+
+
+@dataclass
+class Inspection:
+    """What data is, how it would be split, and what was noticed."""
+
+    examples: Examples
+    splits: Splits
+    findings: list[Finding]
+    task: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "examples": len(self.examples),
+            "task": self.task,
+            "reason": getattr(self.examples, "reason", ""),
+            "splits": self.splits.sizes(),
+            "split_reason": self.splits.reason,
+            "findings": [vars(finding) for finding in self.findings],
+        }
+
+    def write_splits(self, out: str) -> None:
+        if Path(out).exists():
+            raise UsageError(f"{out} exists already", out, "Choose another name with -o.")
+        with open(out, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "origin", "split"])
+            for split in self.splits.sizes():
+                writer.writerows([int(i), str(self.examples[int(i)].origin), split] for i in self.splits[split])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield f"[bold]Data[/]     {len(self.examples):,} examples. {getattr(self.examples, 'reason', '')}"
+        sizes = ", ".join(f"{name.replace('_', '-')} {size:,}" for name, size in self.splits.sizes().items())
+        yield f"[bold]Splits[/]   {sizes}. {self.splits.reason}"
+        types = getattr(self.examples, "column_types", None)
+        if types:
+            from rich.markup import escape
+
+            for name, kind in types.items():
+                yield f"  {escape(str(name))}: {escape(str(kind))}"
+
+
+def inspect_data(
+    source: str, target: str | Sequence[str] | None = None, sets: Sequence[str] = (), checks: bool = True
+) -> Inspection:
+    """Read, split and check data without a project and without training."""
+    from orthogon.data.checks import check
+    from orthogon.data.read import read
+    from orthogon.data.split import make_splits
+    from orthogon.project.project import TASK_OF
+    from orthogon.tasks import task_class
+
+    data: dict[str, Any] = {"source": _absolute(source)}
+    if target is not None:
+        targets = [target] if isinstance(target, str) else list(target)
+        data["target"] = targets[0] if len(targets) == 1 else targets
+    config = parse(apply_sets({"data": data}, sets))
+    examples = read(config.data)
+    kind = config.task.get("kind") or TASK_OF[examples.modality]
+    cls = task_class(kind)
+    task = cls(cls.Config(**{**config.task, "kind": kind}), seed=config.seed)
+    try:
+        splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
+    except DataError:
+        splits = None
+        if not checks:
+            raise
+        findings = check(examples, None)
+        if not any(finding.severity == "error" for finding in findings):
+            raise
+        from orthogon.data.examples import Splits as NoSplits
+
+        return Inspection(examples, NoSplits({}, "not split: see the errors below"), findings, kind)
+    return Inspection(examples, splits, check(examples, splits) if checks else [], kind)
+
+
+# -- parts ------------------------------------------------------------------------------------------------------
+
+
+def _figure(scores: Scores, metric: Metric) -> Figure:
+    """The metric as people quote it, with its 95 % interval."""
+    value = metric.value(scores)
+    low, high = interval(scores, metric)
+    if metric.higher_is_better:
+        low, high = 1 - high, 1 - low
+    return Figure(value, low, high)
+
+
+def _extra_sets(minutes: float | None, seed: int | None) -> list[str]:
+    extra = [] if minutes is None else [f"training.minutes={minutes}"]
+    return extra if seed is None else [*extra, f"seed={seed}"]
+
+
+def _absolute(source: str) -> str:
+    """A path that stays right from any folder; a built-in name as it is."""
+    path = Path(source).expanduser()
+    return str(path.resolve()) if path.exists() else source
+
+
+def _refuse_other_source(project: Project, source: str) -> None:
+    config: Mapping[str, Any] = project.config().model_dump()
+    known = config["data"]["source"]
+    if known != source:
+        raise UsageError(
+            f"this project holds other data: {known}",
+            str(project.folder),
+            f"Give the new data a project of its own: orthogon start {source} --project NAME-orthogon",
+        )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove a project that never got a run: only what Orthogon itself put there."""
+    for name in ("cache", "splits"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for name in ("orthogon.yaml", "logbook.jsonl"):
+        (folder / name).unlink(missing_ok=True)
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _near(path: Path) -> Path:
+    """The path as seen from the current folder, when it lies inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+__all__ = ["Comparison", "Inspection", "ProjectConfig", "Run", "Step", "compare", "load", "next_steps", "resume", "start", "train"]

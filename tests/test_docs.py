@@ -1,0 +1,42 @@
+"""What the pages say is what the code does: generated references are current, README's commands exist."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_generated_pages_are_current() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts/reference", "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+def test_commands_named_in_pages_exist(page: str) -> None:
+    from orthogon.cli import app
+
+    group = app()
+    text = (ROOT / page).read_text()
+    verbs = set(re.findall(r"^\s*(?:\$ )?(?:\.venv/bin/)?orthogon ([a-z]+)", text, flags=re.M))
+    assert verbs <= set(group.commands), f"{page} names verbs that do not exist"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))])
+def test_files_named_in_links_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    for target in re.findall(r"\]\(([^)#:]+?)(?:#[^)]*)?\)", text):
+        assert ((ROOT / page).parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_verb_opens_its_help_with_an_example() -> None:
+    from orthogon.cli import app
+
+    group = app()
+    commands = {**group.commands, **group.commands["data"].commands}  # type: ignore[attr-defined]
+    for name, command in commands.items():
+        if name != "data":
+            assert "Example" in (command.help or ""), name
