@@ -1,0 +1,571 @@
+"""The report of one run: a single HTML file that needs no network."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import math
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from orthogon.report import pictures, plots, words
+from orthogon.report.bars import Bar, Value, bars, ladder, limit
+from orthogon.report.data import Case, Figure, ReportData
+from orthogon.run.folder import write_text
+
+HERE = Path(__file__).parent
+PICTURE_BYTES = 1_900_000  # of the page's 3 MiB; text, tables and plots share the rest
+MAX_CASES = 60
+MAX_LOOKS = 12
+MAX_CLASSES = 24  # in the confusion matrix; a wider one cannot be read
+MAX_ROWS = 30  # of bars in one list
+MAX_FIELDS = (8, 60)  # columns of a row shown at once, and behind a click
+MAX_TEXT = 400  # characters of one value
+MAX_ATTENTION = 60  # rows or columns of an attention map
+TILE_COMMAND = "orthogon next --take {}"
+
+
+def page(data: ReportData) -> str:
+    """The whole report as HTML, at most 3 MiB. Parts that `data` lacks leave their sections out."""
+    mistakes = data.mistakes
+    unit = data.measure.unit
+    shown = {
+        "short": _short(data),
+        "ladder": ladder(data.diagnosis, unit) if data.diagnosis else [],
+        "why": _why(data),
+        "steps": _steps(data),
+        "baselines": _baselines(data),
+        "figures": _figures(data),
+        "curves": _curves(data),
+        "curves_note": _curves_note(data),
+        "confusion": _confusion(mistakes),
+        "pairs": _pairs(mistakes),
+        "agreement": _agreement(data),
+        **_per_class(mistakes, unit),
+        "per_group": _per_group(mistakes, unit),
+        "calibration": _calibration(mistakes),
+        "calibration_note": _calibration_note(mistakes),
+        "coverage": _coverage(mistakes),
+        "coverage_note": _coverage_note(mistakes),
+        "importances": _importances(data),
+        "sizes": _sizes(data),
+        "findings": _findings(data),
+        "logbook": _logbook(data.logbook),
+        "config": flatten(data.config),
+        "environment": flatten({key: value for key, value in data.info.items() if key not in ("files", "config")}),
+    }
+    cases, looks = _cards(data)
+    shown |= {
+        "cases": cases,
+        "cases_note": _cases_note(cases),
+        "wide_cards": any(card["kind"] == "strings" for card in cases),
+        "looks": looks,
+        "looks_note": _looks_note(looks),
+        "wide_looks": any(card["kind"] == "strings" for card in looks),
+        "labels": list(data.class_names)[:1000],
+    }
+    shown |= {
+        "data": data,
+        "task": data.task.replace("_", " "),
+        "measure_title": data.measure.title,
+        "date": str(data.info.get("created", ""))[:10],
+        "fingerprint": str(data.info.get("fingerprint", ""))[:16],
+        "version": data.info.get("versions", {}).get("orthogon", "") if data.info else "",
+        "sections": [(id, name) for id, name, there in _contents(shown, data) if there],
+    }
+    return render("page.html", shown)
+
+
+def write(data: ReportData, path: Path) -> Path:
+    """Write the report; a reader sees the old page or the new one, never half of one."""
+    write_text(path, page(data))
+    return path
+
+
+def render(template: str, shown: Mapping[str, Any]) -> str:
+    """A template filled in: every text escaped, style and script inside, and the script alone allowed to run."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals |= {
+        "explained": words.EXPLAINED,
+        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
+        "script": Markup(script),
+        "script_hash": f"sha256-{digest}",
+    }
+    first = environment.get_template(template).render(**shown, used=[])
+    # The glossary lists the words that the page explains; which ones, only the drawn page knows.
+    used = [word for word, text in words.EXPLAINED.items() if f'role="tooltip">{escape(text)}<' in first]
+    return environment.get_template(template).render(**shown, used=used).lstrip()
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested values as (dotted key, text) rows."""
+    rows: list[tuple[str, str]] = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            rows += flatten(value, f"{name}.")
+        else:
+            rows.append((name, clip("–" if value is None or value in ({}, [], ()) else str(value))))
+    return rows
+
+
+def clip(text: str, length: int = MAX_TEXT) -> str:
+    """The text, cut where it would flood the page, with control characters made visible."""
+    text = "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+# -- the first screen ---------------------------------------------------------------------------------------------
+
+
+def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str, Any]]:
+    s = shown
+    return [
+        ("ladder", "Ladder", s["ladder"]),
+        ("next", "Next steps", s["steps"] or data.healthy),
+        ("figures", "How good", s["baselines"] or s["figures"]),
+        ("curves", "Learning", s["curves"]),
+        ("mistakes", "Mistakes", s["confusion"] or s["pairs"] or s["agreement"] or s["per_class"] or s["per_group"]),
+        ("sureness", "Sureness", s["calibration"] or s["coverage"]),
+        ("worst", "Worst cases", s["cases"]),
+        ("looks", "What it looks at", s["importances"] or s["looks"]),
+        ("data", "Data", s["sizes"] or s["findings"]),
+        ("logbook", "Logbook", s["logbook"]),
+        ("setup", "Set-up", s["config"] or s["environment"] or data.predict_line),
+        ("words", "Words", True),
+    ]
+
+
+def _short(data: ReportData) -> list[dict[str, Any]]:
+    """The three tiles: how good is it, what limits it, what next."""
+    tiles: list[dict[str, Any]] = []
+    unit = data.measure.unit
+    diagnosis = data.diagnosis
+    rungs = {rung.name: rung for rung in diagnosis.rungs} if diagnosis else {}
+    if "dev" in rungs:
+        dev = rungs["dev"]
+        lines: list[str] = [
+            Markup(f'On {words.count(dev.n, "dev example")}; <span class="span">{_between(dev, unit)}</span>')
+        ]
+        if unit == "%" and 0 < dev.error < 0.5:
+            lines.append(f"About 1 answer in {1 / dev.error:.0f} is wrong.")
+        best = min(data.baselines, key=lambda b: b.error.value, default=None)
+        if best is not None:
+            better = ", is better" if best.error.value < dev.error else ""
+            lines.append(escape(f"Best baseline, {best.name}{better}: {words.error(best.error.value, unit)}"))
+        if "test" in rungs:
+            test = rungs["test"]
+            lines.append(
+                Markup(f'Test: {words.error(test.error, unit)} <span class="span">{_between(test, unit)}</span>')
+            )
+        big = f"{words.error(dev.error, unit)} {data.measure.title if unit == '%' else ''}".strip()
+        tiles.append(
+            {"title": "How good is it?", "big": big, "word": "", "words": False, "lines": lines, "command": ""}
+        )
+    if diagnosis:
+        cause = diagnosis.primary
+        tiles.append(
+            {
+                "title": "What limits it?",
+                "big": cause[:1].upper() + cause[1:],
+                "word": cause if cause in words.EXPLAINED else "",
+                "words": True,
+                "lines": [limit(diagnosis, unit)],
+                "command": "",
+            }
+        )
+    if data.steps:
+        step = data.steps[0]
+        own = step.who == "orthogon"
+        tiles.append(
+            {
+                "title": "What next?",
+                "big": step.knob[:1].upper() + step.knob[1:],
+                "word": "",
+                "words": True,
+                "lines": [line for line in (step.reason, _gain(step, unit)) if line],
+                "command": TILE_COMMAND.format(step.number) if own else "",
+            }
+        )
+    elif data.healthy:
+        tiles.append(
+            {
+                "title": "What next?",
+                "big": "Nothing urgent",
+                "word": "",
+                "words": True,
+                "lines": [data.healthy],
+                "command": "",
+            }
+        )
+    return tiles
+
+
+def _between(rung: Any, unit: str) -> str:
+    span = words.span(rung.low, rung.high, unit)
+    return f"95 % between {span[1:-1].replace(', ', ' and ')}" if span else ""
+
+
+def _why(data: ReportData) -> list[str]:
+    return list(data.diagnosis.sentences) if data.diagnosis else []
+
+
+def _steps(data: ReportData) -> list[dict[str, Any]]:
+    shown = []
+    for step in data.steps:
+        own = step.who == "orthogon"
+        runs = step.cost_runs
+        shown.append(
+            {
+                "number": step.number,
+                "title": step.knob[:1].upper() + step.knob[1:],
+                "reason": step.reason,
+                "gain": _gain(step, data.measure.unit).removeprefix("Could bring ").removesuffix("."),
+                "gap": step.gap,
+                "cost": f"Costs {words.number(runs)} run{'' if runs == 1 else 's'}."
+                if own
+                else "This one is yours to do.",
+                "wrong_if": step.wrong_if,
+                "command": TILE_COMMAND.format(step.number) if own else "",
+            }
+        )
+    return shown
+
+
+def _gain(step: Any, unit: str) -> str:
+    gain = step.gain_at_most
+    return f"Could bring at most {words.gap(gain.value, unit).lstrip('+')} {words.span(gain.low, gain.high, unit)}."
+
+
+def _baselines(data: ReportData) -> list[Bar]:
+    """The network among its baselines, best first."""
+    if not data.baselines:
+        return []
+    values = [
+        Value(b.name, b.error.value, b.error.low, b.error.high, note=_trained_in(b.seconds), tone="quiet")
+        for b in data.baselines
+    ]
+    rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
+    if rung is not None:
+        took = _trained_in(float(data.info.get("seconds", math.nan)))
+        values.append(Value("this network", rung.error, rung.low, rung.high, note=took))
+    cap = 4 * max((v.value for v in values if v.name == "this network"), default=math.inf)
+    return bars(sorted(values, key=lambda v: v.value), data.measure.unit, cap=cap or math.inf)
+
+
+def _trained_in(seconds: float) -> str:
+    return words.seconds(seconds) if math.isfinite(seconds) else ""
+
+
+def _figures(data: ReportData) -> dict[str, Any] | None:
+    if not data.figures:
+        return None
+    present = {split for row in data.figures.values() for split in row}
+    splits = [split for split in ("train", "train_dev", "dev", "test") if split in present]
+    rows = []
+    for name, row in data.figures.items():
+        unit = data.units.get(name, "")
+        cells = [row.get(split, Figure(math.nan)) for split in splits]
+        rows.append((name, [(words.error(c.value, unit), words.span(c.low, c.high, unit)) for c in cells]))
+    return {"splits": [split.replace("_", "-") for split in splits], "rows": rows}
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+def _curves(data: ReportData) -> list[Markup]:
+    labels = {"loss": "Loss on train and dev while training went on", "error": "Error on dev while training went on"}
+    curves = []
+    for panel, keys in (("loss", ("loss", "dev_loss")), ("error", ("dev_error",))):
+        if any(row.get(key) is not None for row in data.history for key in keys):
+            figure = plots.learning_curves(data.history, data.measure.title, data.measure.unit == "%", (panel,))
+            curves.append(Markup(plots.to_svg(figure, f"curve-{panel}", labels[panel])))
+    return curves
+
+
+def _curves_note(data: ReportData) -> str:
+    info = data.info
+    parts = []
+    if info.get("steps"):
+        parts.append(f"{info['steps']:,} steps")
+    if info.get("epochs"):
+        parts.append(f"{words.number(info['epochs'])} epochs")
+    if info.get("seconds"):
+        parts.append(f"{words.seconds(info['seconds'])} in all")
+    if info.get("best_step"):
+        parts.append(f"best weights from step {info['best_step']:,}")
+    return ", ".join(parts) + "." if parts else ""
+
+
+# -- mistakes -----------------------------------------------------------------------------------------------------
+
+
+def _confusion(mistakes: Any) -> dict[str, Any] | None:
+    if mistakes is None or mistakes.confusion is None:
+        return None
+    matrix, names = np.asarray(mistakes.confusion), list(mistakes.class_names)
+    note = ""
+    if len(names) > MAX_CLASSES:
+        off = matrix - np.diag(np.diag(matrix))
+        worst = np.sort(np.argsort(-(off.sum(0) + off.sum(1)), kind="stable")[:MAX_CLASSES])
+        note = f"The {MAX_CLASSES} of {len(names)} classes with the most mistakes."
+        matrix, names = matrix[np.ix_(worst, worst)], [names[i] for i in worst]
+    wrong = matrix - np.diag(np.diag(matrix))
+    top = max(1, int(wrong.max(initial=0)))
+    rows = [
+        {
+            "name": clip(name, 40),
+            "cells": [
+                {"n": int(n), "right": i == j, "weight": round(0.25 + 0.75 * n / top, 2)}
+                for j, n in enumerate(matrix[i])
+            ],
+        }
+        for i, name in enumerate(names)
+    ]
+    return {"names": [clip(name, 40) for name in names], "rows": rows, "note": note}
+
+
+def _pairs(mistakes: Any) -> list[dict[str, Any]]:
+    pairs = mistakes.confused[:8] if mistakes is not None else []
+    return [
+        {"truth": p.truth, "answer": p.answer, "count": p.count, "share": f"{words.share(p.share)} %"} for p in pairs
+    ]
+
+
+def _agreement(data: ReportData) -> Markup | None:
+    if data.agreement is None or not len(data.agreement):
+        return None
+    figure = plots.agreement(data.agreement[:, 0], data.agreement[:, 1], data.measure.unit)
+    return Markup(plots.to_svg(figure, "agreement", "Answers against true values on dev"))
+
+
+def _per_class(mistakes: Any, unit: str) -> dict[str, Any]:
+    rows, note = _slices(mistakes.per_class, "%") if mistakes is not None else ([], "")
+    return {"per_class": rows, "per_class_note": note}
+
+
+def _per_group(mistakes: Any, unit: str) -> list[dict[str, Any]]:
+    if mistakes is None:
+        return []
+    shown = []
+    for name, slices in mistakes.per_group.items():
+        rows, note = _slices(slices, unit)
+        if rows:
+            shown.append({"name": name, "rows": rows, "note": note})
+    return shown
+
+
+def _slices(slices: Sequence[Any], unit: str) -> tuple[list[Bar], str]:
+    """The slices with the highest error first."""
+    ranked = sorted(slices, key=lambda s: -s.error if math.isfinite(s.error) else math.inf)
+    values = [Value(clip(str(s.name), 60), s.error, s.low, s.high, note=f"{s.n:,}") for s in ranked[:MAX_ROWS]]
+    note = f"The worst {MAX_ROWS} of {len(ranked):,}." if len(ranked) > MAX_ROWS else ""
+    return bars(values, unit), note
+
+
+def _calibration(mistakes: Any) -> Markup | None:
+    bins = [b for b in mistakes.calibration if b.n] if mistakes is not None else []
+    if not bins:
+        return None
+    figure = plots.calibration(
+        [b.confidence for b in bins],
+        [b.accuracy for b in bins],
+        [b.low for b in bins],
+        [b.high for b in bins],
+        [b.n for b in bins],
+    )
+    return Markup(plots.to_svg(figure, "calibration", "How often answers are right against how sure they are"))
+
+
+def _calibration_note(mistakes: Any) -> str:
+    bins = [b for b in mistakes.calibration if b.n] if mistakes is not None else []
+    n = sum(b.n for b in bins)
+    if not n:
+        return ""
+    apart = sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / n
+    return f"below the line the network is too sure, above it too modest. On average the two are {100 * apart:.1f} points apart."
+
+
+def _coverage(mistakes: Any) -> Markup | None:
+    points = mistakes.coverage if mistakes is not None else []
+    if not points:
+        return None
+    figure = plots.coverage(
+        [p.share for p in points], [p.error for p in points], [p.low for p in points], [p.high for p in points]
+    )
+    return Markup(plots.to_svg(figure, "coverage", "Error among the surest share of cases"))
+
+
+def _coverage_note(mistakes: Any) -> str:
+    """ "sure about 92 % of cases, 0.3 % error there": the largest share with at most a fifth of the whole error."""
+    points = list(mistakes.coverage) if mistakes is not None else []
+    if not points:
+        return ""
+    whole = points[-1].error
+    good = [p for p in points if p.error <= whole / 5 and p.share < 0.995]
+    if not whole or not good:
+        return f"sure or not, the error is {words.share(whole)} %."
+    best = max(good, key=lambda p: p.share)
+    return (
+        f"sure about {100 * best.share:.0f} % of cases, {words.share(best.error)} % error there "
+        f"{words.span(best.low, best.high, '%')}. Over all cases it is {words.share(whole)} %."
+    )
+
+
+# -- cards --------------------------------------------------------------------------------------------------------
+
+
+def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    if not data.examples:
+        return [], []
+    cases, looks = list(data.cases[:MAX_CASES]), list(data.looks[:MAX_LOOKS])
+    encoded = pictures.encode([case.card for case in (*looks, *cases)], PICTURE_BYTES)
+    order = {row.name: rank for rank, row in enumerate(data.importances)}
+    shown_looks = [
+        _card(case, pair, order, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
+    ]
+    seen = set()
+    shown_cases = []
+    for case, pair in zip(cases, encoded[len(looks) :], strict=True):
+        key = f"case-{case.split}-{case.id}"
+        if key not in seen:  # an id names one element of the page
+            seen.add(key)
+            shown_cases.append(_card(case, pair, order, key, False))
+    return shown_cases, shown_looks
+
+
+def _card(
+    case: Case,
+    pair: tuple[pictures.Picture | None, pictures.Picture | None],
+    order: Mapping[str, int],
+    key: str,
+    attention: bool,
+) -> dict[str, Any]:
+    card = case.card
+    wrong = card.truth != card.answer
+    fields = [(clip(name, 80), clip(str(value), 160)) for name, value in telling(card.fields, order)]
+    marked = _differences(clip(card.answer), clip(card.truth)) if wrong else (escape(clip(card.answer)), "")
+    figures = []
+    if card.confidence is not None and math.isfinite(card.confidence):
+        figures.append(f"{words.share(card.confidence)} % sure")
+    if card.loss is not None and math.isfinite(card.loss):
+        figures.append(f"loss {words.number(card.loss)}")
+    answer, truth = clip(card.answer, 120), clip(card.truth, 120)
+    return {
+        "key": key,
+        "kind": card.kind,
+        "id": case.id,
+        "split": case.split.replace("_", "-"),
+        "origin": card.title,
+        "truth": clip(card.truth),
+        "answer": clip(card.answer),
+        "answer_short": clip(card.answer, 24),
+        "said": f"{answer}, not {truth}" if wrong else answer,
+        "alt": f"answered {answer}, true {truth}",
+        "wrong": wrong,
+        "figures": " · ".join(figures),
+        "picture": pair[0],
+        "heated": pair[1],
+        "text": clip(card.text),
+        "answer_marked": marked[0],
+        "truth_marked": marked[1],
+        "fields": fields[: MAX_FIELDS[0]],
+        "more": fields[MAX_FIELDS[0] : MAX_FIELDS[1]],
+        "attention": _attention(card) if attention and card.kind == "strings" else None,
+    }
+
+
+def telling(fields: Mapping[str, str], order: Mapping[str, int]) -> list[tuple[str, str]]:
+    """The columns of a row, those that matter most to the network first."""
+    return sorted(fields.items(), key=lambda item: order.get(item[0], len(order)))
+
+
+def _differences(answer: str, truth: str) -> tuple[Markup, Markup]:
+    """Both strings with the characters marked in which they differ."""
+    left, right = Markup(), Markup()
+    for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, answer, truth, autojunk=False).get_opcodes():
+        if kind == "equal":
+            left += escape(answer[a0:a1])
+            right += escape(truth[b0:b1])
+        else:
+            left += Markup("<mark>{}</mark>").format(answer[a0:a1]) if a1 > a0 else Markup()
+            right += Markup("<mark>{}</mark>").format(truth[b0:b1]) if b1 > b0 else Markup()
+    return left, right
+
+
+def _attention(card: Any) -> dict[str, Any] | None:
+    """Rows of the attention map as weights with two digits; zero is left to the style sheet."""
+    if card.heat is None:
+        return None
+    heat = np.nan_to_num(np.asarray(card.heat, float))[:MAX_ATTENTION, :MAX_ATTENTION]
+    top = float(heat.max(initial=0.0)) or 1.0
+    rows = [
+        {"name": name, "cells": [round(float(w) / top, 2) for w in row]}
+        for name, row in zip(card.row_labels, heat, strict=False)
+    ]
+    return {"columns": list(card.column_labels)[:MAX_ATTENTION], "rows": rows}
+
+
+def _cases_note(cases: Sequence[Mapping[str, Any]]) -> str:
+    if not cases:
+        return ""
+    return (
+        f"{words.count(len(cases), 'example')}, the most costly first. Is a label wrong, or do several have something in "
+        "common? Mark it, and download the marks as relabel.csv; they stay in this browser."
+    )
+
+
+def _looks_note(looks: Sequence[Mapping[str, Any]]) -> str:
+    if any(card["attention"] for card in looks):
+        return f"Attention. {words.EXPLAINED['attention']}"
+    if any(card["heated"] for card in looks):
+        return f"Saliency. {words.EXPLAINED['saliency']}"
+    return "Some examples with their answers."
+
+
+def _importances(data: ReportData) -> list[Bar]:
+    values = [Value(clip(row.name, 60), row.drop, row.low, row.high) for row in data.importances[:MAX_ROWS]]
+    return bars(values, data.measure.unit, signed=True)
+
+
+# -- data and set-up ----------------------------------------------------------------------------------------------
+
+
+def _sizes(data: ReportData) -> list[dict[str, Any]]:
+    whole = sum(data.sizes.values())
+    return [
+        {"name": name.replace("_", "-"), "n": n, "text": f"{n:,} ({100 * n / whole:.0f} %)"}
+        for name, n in data.sizes.items()
+        if n
+    ]
+
+
+def _findings(data: ReportData) -> list[dict[str, str]]:
+    rank = {"error": 0, "warning": 1, "note": 2}
+    shown = []
+    for finding in sorted(data.findings, key=lambda f: rank[f.severity])[:100]:
+        places = clip(", ".join(finding.places[:5])) if data.examples else ""
+        shown.append(
+            {"severity": finding.severity, "message": clip(finding.message), "places": places, "remedy": finding.remedy}
+        )
+    return shown
+
+
+def _logbook(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    recent = list(rows)[-100:]
+    if not recent:
+        return None
+    columns = list(dict.fromkeys(key for row in recent for key, value in row.items() if value is not None))
+    cells = [[clip("" if row.get(c) is None else str(row[c]), 200) for c in columns] for row in recent]
+    return {"columns": columns, "rows": cells}

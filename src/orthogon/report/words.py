@@ -1,0 +1,106 @@
+"""The words a report uses: one sentence each, and how numbers are written."""
+
+from __future__ import annotations
+
+import math
+
+EXPLAINED = {
+    "error": "How far the answers are from right, measured so that 0 is perfect.",
+    "interval": "The range in which the true value lies with 95 % confidence, given how few examples it was measured on.",
+    "points": "Percentage points: from 2 % to 5 % is 3 points.",
+    "floor": "The lowest error anyone could reach; without a human figure it is assumed to be 0.",
+    "human level": "The error of the best people on the same task, a stand-in for the lowest error possible.",
+    "train": "The examples the network learns from.",
+    "train-dev": "Examples from the training distribution that the network does not learn from.",
+    "dev": "Examples kept apart from training, on which ideas are compared.",
+    "test": "Examples kept for the end, to witness how good the system really is.",
+    "avoidable bias": "The part of the error that is there even on train: the network has not learned enough yet.",
+    "variance": "The error added on examples not seen in training: the network learned details that do not carry over.",
+    "data mismatch": "The error added because the data you care about differs from the data it learned from.",
+    "overfitting to dev": "The error added on test because choices were made by looking at dev.",
+    "memorised noise": "Error below the floor on train: wrong labels learned by heart.",
+    "material": "Surely larger than the smallest gap worth acting on.",
+    "real, size unclear": "Surely there, but it cannot be told yet whether it is worth acting on.",
+    "real but small": "Surely there, and too small to be worth acting on.",
+    "negligible": "Surely smaller than what is worth acting on.",
+    "reversed": "The later set is easier than the earlier one.",
+    "undetermined": "There are too few examples to tell.",
+    "baseline": "A simple system trained on the same examples; the network has to beat it to earn its keep.",
+    "loss": "What training lowers: small when right answers get high probability.",
+    "step": "One update of the network's weights.",
+    "epoch": "One pass over all of train.",
+    "confusion": "Which true class was taken for which other one, and how often.",
+    "confidence": "The probability that the network gives its own answer.",
+    "calibration": "Whether confidence can be taken at its word: of answers 80 % sure, are 80 % right?",
+    "coverage": "The share of cases the system answers itself when it passes on those it is unsure about.",
+    "importance": "How much the error grows when this column's values are shuffled, so that it says nothing any more.",
+    "saliency": "The warmer a place in the picture, the more the answer depends on it.",
+    "attention": "The darker a cell, the more the output character of its row looked at the input character of its column.",
+    "fingerprint": "A number computed from the data; it differs as soon as one value differs.",
+    "knob": "One change to the configuration that aims at exactly one gap.",
+    "expected gain": "The most this step could bring: the whole gap it aims at.",
+}
+
+
+def number(value: float, digits: int = 3) -> str:
+    """Three significant digits, never in exponents between 0.001 and a million."""
+    if not math.isfinite(value):
+        return "–"
+    if value == round(value) and abs(value) < 1e7:
+        return f"{value:,.0f}".replace("-", "−")
+    size = math.floor(math.log10(abs(value)))
+    if not -4 < size < 7:
+        return f"{value:.{digits - 1}e}".replace("-", "−")
+    places = max(0, digits - 1 - size)
+    text = f"{value:,.{places}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def share(value: float) -> str:
+    """A share in 0..1 as percent, with one decimal below ten and where it matters."""
+    if not math.isfinite(value):
+        return "–"
+    percent = 100 * value
+    if abs(percent) >= 99.95 or percent == 0:
+        return f"{percent:.0f}".replace("-", "−")
+    return (f"{percent:.2f}" if abs(percent) < 0.095 else f"{percent:.1f}").replace("-", "−")
+
+
+def error(value: float, unit: str) -> str:
+    """An error in its unit: "1.7 %", "0.482 nats"."""
+    text = share(value) if unit == "%" else number(value)
+    return f"{text} {unit}".rstrip()
+
+
+def span(low: float, high: float, unit: str) -> str:
+    """An interval, "[0.9, 3.0]"; empty where there is none."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return ""
+    write = share if unit == "%" else number
+    return f"[{write(low)}, {write(high)}]"
+
+
+def gap(value: float, unit: str) -> str:
+    """A signed difference: "+1.6 points" for shares, "+0.03 nats" otherwise."""
+    if not math.isfinite(value):
+        return "–"
+    text = share(abs(value)) if unit == "%" else number(abs(value))
+    sign = "±" if not text.strip("0.") else ("−" if value < 0 else "+")
+    named = "points" if unit == "%" else unit
+    return f"{sign}{text} {named}".rstrip().replace("±0", "0")
+
+
+def seconds(value: float) -> str:
+    """A duration as people say it."""
+    if not math.isfinite(value):
+        return "–"
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def count(n: int, noun: str) -> str:
+    """ "1 example", "1,234 examples"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
