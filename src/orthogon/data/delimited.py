@@ -1,0 +1,396 @@
+"""Text tables: how a file is written is found from its beginning, then it is read block by block."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import mode
+from typing import BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+
+from orthogon.data.config import DataConfig
+from orthogon.errors import DataError, UsageError
+
+HEAD_BYTES = 1 << 20  # what is looked at to find out how a file is written
+SNIFF_ROWS = 200
+BLOCK_BYTES = 4 << 20
+DELIMITERS = (",", "\t", ";", "|")
+WHITESPACE = "whitespace"
+DELIMITER_WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", WHITESPACE: "white space"}
+BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_NUMBER = re.compile(r"^[$€£]?\s*[+-]?(\d[\d,. ]*\d|\d)?\.?([eE][+-]?\d+)?\s*%?$")
+_PLAIN = re.compile(r"^[+-]?(0|[1-9]\d{0,14})?(\.\d*)?([eE][+-]?\d+)?$")  # as `types` says, without leading zeros
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_HEADER_WORD = re.compile(r"^[^\W\d][\w .()/%#-]{0,40}$")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a text table is written.
+
+    Attributes:
+        encoding: a Python codec.
+        delimiter: one character, or "whitespace".
+        quote: the quote character, or "" where nothing is quoted.
+        header: the first row holds names.
+        names: of the columns, in order.
+        plain_numbers: for each column, whether its first values are all plain numbers (and no codes like 00123).
+    """
+
+    encoding: str
+    delimiter: str
+    quote: str
+    header: bool
+    names: tuple[str, ...]
+    plain_numbers: tuple[bool, ...]
+
+    def words(self) -> str:
+        """ "comma-separated, UTF-8, names in the first row"."""
+        encoding = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}.get(self.encoding, self.encoding)
+        names = "names in the first row" if self.header else "no names in the first row"
+        return f"separated by {DELIMITER_WORDS.get(self.delimiter, repr(self.delimiter))}, {encoding}, {names}"
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row whose number of fields is not the table's. `number` counts the header; None where it is not known."""
+
+    number: int | None
+    text: str
+    found: int
+    expected: int
+
+    def __str__(self) -> str:
+        return f"{self.found} field{'s' if self.found != 1 else ''} where {self.expected} are expected"
+
+
+def open_bytes(path: Path) -> BinaryIO:
+    """The file, unpacked if it is gzipped or zipped."""
+    suffix = path.suffix.lower()
+    if suffix == ".gz":
+        return gzip.open(path)  # type: ignore[return-value]
+    if suffix == ".zip":
+        archive = zipfile.ZipFile(path)
+        members = [
+            info for info in archive.infolist() if not info.is_dir() and not info.filename.startswith("__MACOSX")
+        ]
+        if len(members) != 1:
+            raise DataError(
+                f"the archive holds {len(members)} files, and one table is expected.",
+                str(path),
+                "Unpack it and give the file or the folder.",
+            )
+        return archive.open(members[0])  # type: ignore[return-value]
+    return path.open("rb")
+
+
+def unpacked_size(path: Path) -> int:
+    """Bytes of the file after unpacking; a gzip file above 4 GiB tells only a lower bound."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix == ".gz":
+            with path.open("rb") as file:
+                file.seek(-4, io.SEEK_END)
+                return max(int.from_bytes(file.read(4), "little"), path.stat().st_size)
+        if suffix == ".zip":
+            return sum(info.file_size for info in zipfile.ZipFile(path).infolist())
+    except (OSError, zipfile.BadZipFile):
+        pass  # said in full when the file is read
+    return path.stat().st_size
+
+
+def head_text(path: Path, encoding: str = "auto") -> tuple[str, str]:
+    """The beginning of a text file up to a line's end, and the encoding it is in.
+
+    Raises:
+        DataError: empty, not text, damaged archive, or not in the encoding that was asked for.
+    """
+    try:
+        with open_bytes(path) as file:
+            head = file.read(HEAD_BYTES)
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise DataError(f"the file cannot be read: {error}.", str(path), "Check it, or make it again.") from error
+    if not head.strip():
+        raise DataError("the file is empty.", str(path), "Give a file with at least a few rows.")
+    whole = len(head) < HEAD_BYTES
+    if encoding == "auto":
+        encoding = _find_encoding(head, path)
+    try:
+        decoder = codecs.getincrementaldecoder(encoding)()
+        text = decoder.decode(head, final=whole)
+    except LookupError as error:
+        raise UsageError(
+            f'"{encoding}" is no text encoding.', "data.encoding", "Try utf-8, latin-1 or auto."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"byte {error.start:,} does not belong to {encoding} text.", str(path), "Set data.encoding to auto."
+        ) from error
+    if not whole and "\n" in text:
+        text = text[: text.rindex("\n") + 1]
+    if len(_CONTROL.findall(text[:100_000])) > 0.001 * min(len(text), 100_000):
+        raise DataError(
+            "the file is not text: it holds control characters.", str(path), "Give a CSV, TSV or Parquet file."
+        )
+    return text.removeprefix("\ufeff"), encoding
+
+
+def _find_encoding(head: bytes, path: Path) -> str:
+    for bom, encoding in BOMS:
+        if head.startswith(bom):
+            return encoding
+    zeros = head[:4096].count(0)
+    if zeros:
+        # Latin text in UTF-16 has a zero in every second byte
+        odd = head[1:4096:2].count(0)
+        if odd == zeros and odd > len(head[:4096]) / 4:
+            return "utf-16-le"
+        if odd == 0 and zeros > len(head[:4096]) / 4:
+            return "utf-16-be"
+        raise DataError("the file is not text: it holds zero bytes.", str(path), "Give a CSV, TSV or Parquet file.")
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+        return "utf-8"
+    except UnicodeDecodeError:
+        pass
+    try:
+        head.decode("cp1252")
+        return "cp1252"
+    except UnicodeDecodeError:
+        return "latin-1"
+
+
+def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Dialect:
+    """Find out how a text table is written.
+
+    Args:
+        path: the file.
+        config: what the user said about it.
+        expected: column names known from elsewhere: with half of them in the first row, it is a header.
+    """
+    text, encoding = head_text(path, config.encoding)
+    lines = [line for line in text.splitlines()[: 2 * SNIFF_ROWS] if line.strip()]
+    quote = _find_quote(lines)
+    delimiter = config.delimiter
+    if delimiter == "auto":
+        delimiter = _find_delimiter(lines, quote, prefer="\t" if ".tsv" in path.name or ".tab" in path.name else ",")
+    delimiter = {"\\t": "\t", "tab": "\t", "space": WHITESPACE, " ": WHITESPACE}.get(delimiter, delimiter)
+    if delimiter != WHITESPACE and (len(delimiter) != 1 or delimiter in "\r\n"):
+        raise UsageError(
+            f'"{delimiter}" is no separator of one character.', "data.delimiter", "Try ',', ';', tab or whitespace."
+        )
+    rows = split_rows(lines, delimiter, quote)
+    width = mode(len(row) for row in rows)
+    named = has_header(rows, width, expected)
+    if named:
+        names = [name.strip() for name in rows[0]]
+        if len(names) == width - 1:
+            names = ["row", *names]  # as R writes it: no name over the row names
+        names = [name or f"c{j}" for j, name in enumerate(names)]
+    else:
+        names = [f"c{j}" for j in range(width)]
+    if config.columns is not None:
+        if len(config.columns) != len(names):
+            raise UsageError(
+                f"{len(config.columns)} names are given for a table of {len(names)} columns.",
+                "data.columns",
+                f"The first row of {path.name} is: {', '.join(rows[0][:12])}.",
+            )
+        names = list(config.columns)
+    twice = sorted({name for name in names if names.count(name) > 1}, key=names.index)
+    if twice:
+        places = ", ".join(
+            f'"{name}" (columns {", ".join(str(j + 1) for j, other in enumerate(names) if other == name)})'
+            for name in twice[:5]
+        )
+        raise DataError(
+            f"{'names are' if len(twice) > 1 else 'a name is'} used for more than one column: {places}.",
+            f"{path}, row 1",
+            "Rename the columns in the file, or name all of them with data.columns (--columns).",
+        )
+    if named and len(rows) == 1:
+        raise DataError(
+            f"the table has names ({', '.join(names[:8])}{', ...' if len(names) > 8 else ''}) but no rows.",
+            str(path),
+            "Give a file with at least a few rows.",
+        )
+    body = [row for row in rows[int(named) :] if len(row) == width]
+    skip = {"", *config.missing}
+    plain = [all(_PLAIN.match(row[j].strip()) or row[j].strip() in skip for row in body) for j in range(width)]
+    return Dialect(encoding, delimiter, quote, named, tuple(names), tuple(plain))
+
+
+def split_rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
+    if delimiter == WHITESPACE:
+        return [line.split() for line in lines]
+    reader = csv.reader(
+        (line + "\n" for line in lines),
+        delimiter=delimiter,
+        quotechar=quote or None,
+        quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,
+        skipinitialspace=False,
+    )
+    try:
+        return [row for row in reader if row]
+    except csv.Error:  # a field above the csv module's limit: a quote that is never closed
+        return [line.split(delimiter) for line in lines]
+
+
+def _find_quote(lines: Sequence[str]) -> str:
+    if any('"' in line for line in lines):
+        return '"'
+    single = sum(bool(re.search(r"(^|[,;\t|])\s?'[^']*'\s?($|[,;\t|])", line)) for line in lines)
+    return "'" if single > 0.5 * len(lines) else '"'
+
+
+def _find_delimiter(lines: Sequence[str], quote: str, prefer: str) -> str:
+    """The separator that gives most rows the same number of fields, more than one, and the cleanest fields."""
+    best, best_score = "", (0.0, 0.0, 0.0)
+    for delimiter in sorted(DELIMITERS, key=lambda d: d != prefer):
+        rows = split_rows(lines[:SNIFF_ROWS], delimiter, quote)
+        width = mode(len(row) for row in rows) if rows else 1
+        if width < 2:
+            continue
+        same = sum(len(row) == width for row in rows) / len(rows)
+        cells = [cell.strip() for row in rows for cell in row]
+        clean = sum(bool(_NUMBER.match(c)) or not any(d in c for d in DELIMITERS) for c in cells) / len(cells)
+        score = (round(same, 1), round(clean, 2), float(delimiter == prefer))
+        if score > best_score:
+            best, best_score = delimiter, score
+    if best:
+        return best
+    rows = [line.split() for line in lines[:SNIFF_ROWS]]
+    width = mode(len(row) for row in rows)
+    same = sum(len(row) == width for row in rows) / len(rows)
+    numeric = sum(bool(_NUMBER.match(cell)) for row in rows for cell in row) / max(1, sum(map(len, rows)))
+    return WHITESPACE if width > 1 and same > 0.9 and numeric > 0.3 else prefer
+
+
+def has_header(rows: Sequence[Sequence[str]], width: int, expected: Sequence[str] = ()) -> bool:
+    """Whether the first row holds names and not values."""
+    first = [cell.strip() for cell in rows[0]]
+    if len(first) not in (width, width - 1):
+        return False
+    if expected:
+        known = {name.casefold() for name in expected}
+        if 2 * sum(cell.casefold() in known for cell in first) >= len(first):
+            return True
+    body = [row for row in rows[1:] if len(row) == width]
+    if not body:  # a single row: names if every cell could be one
+        return len(rows) == 1 and all(_HEADER_WORD.match(cell) for cell in first) and len(first) > 1
+    shift = width - len(first)
+    votes = 0
+    for j, cell in enumerate(first):
+        values = [row[j + shift].strip() for row in body]
+        numeric = sum(bool(value) and bool(_NUMBER.match(value)) for value in values) / len(values)
+        if cell and _NUMBER.match(cell):
+            votes -= 1 if numeric > 0.5 else 0
+        elif numeric > 0.5 and cell not in ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-"):
+            votes += 1  # a word over a column of numbers
+        elif numeric > 0.5 or not cell:
+            continue
+        elif cell in values:
+            votes -= 1  # it is one of the column's values
+        elif len(set(values)) <= 0.5 * len(values) and len(values) >= 4:
+            votes += 1  # a column of few levels, and it is none of them
+    if votes:
+        return votes > 0
+    names = all(_HEADER_WORD.match(cell) for cell in first) and len(set(first)) == len(first)
+    return names and any(
+        len(value) > 2 * len(cell) or not _HEADER_WORD.match(value)
+        for row in body[:20]
+        for cell, value in zip(first, row[shift:], strict=False)
+    )
+
+
+def read_batches(
+    path: Path,
+    dialect: Dialect,
+    types: Mapping[str, pa.DataType],
+    missing: Sequence[str],
+    bad: list[BadRow],
+    *,
+    num_bytes: int | None = None,
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a text table, block by block, in order.
+
+    Args:
+        path, dialect: the file and how it is written.
+        types: an Arrow type for every column.
+        missing: texts that mean: no value.
+        bad: receives the rows that were left out.
+        num_bytes: read only so many of the first bytes, up to a line's end; None: all.
+    Raises:
+        pa.ArrowInvalid: a value does not fit its type; the message holds "CSV column #3".
+        DataError: damaged archive, or bytes that are not in the dialect's encoding.
+    """
+
+    def note(row: pacsv.InvalidRow) -> str:
+        bad.append(BadRow(row.number, row.text, row.actual_columns, row.expected_columns))
+        return "skip"
+
+    one_space = [f"{left}{text}{right}" for text in missing for left in ("", " ") for right in ("", " ")]
+    delimiter = "\t" if dialect.delimiter == WHITESPACE else dialect.delimiter
+    encoding = dialect.encoding
+    with open_bytes(path) as file:
+        stream: BinaryIO | pa.NativeFile = file
+        if num_bytes is not None:
+            stream = _beginning(file, num_bytes, encoding)
+        elif path.suffix.lower() == ".gz":
+            stream = pa.input_stream(str(path), compression="gzip")
+        elif path.suffix.lower() != ".zip":
+            stream = pa.OSFile(str(path))
+        if dialect.delimiter == WHITESPACE:
+            text = io.TextIOWrapper(file, encoding=encoding).read()
+            stream, encoding = io.BytesIO(re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text).encode()), "utf-8"
+            stream = io.BytesIO(re.sub(rb"[ \t]+", b"\t", stream.read()))
+        reader = pacsv.open_csv(
+            stream,
+            read_options=pacsv.ReadOptions(
+                use_threads=False,  # so that bad rows know their number
+                block_size=BLOCK_BYTES,
+                column_names=list(dialect.names),
+                skip_rows_after_names=int(dialect.header),
+                encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=delimiter,
+                quote_char=dialect.quote or False,
+                newlines_in_values=bool(dialect.quote),
+                ignore_empty_lines=False,  # so that rows can be counted
+                invalid_row_handler=note,
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict(types), null_values=sorted(set(one_space)), strings_can_be_null=True
+            ),
+        )
+        yield from reader
+
+
+def _beginning(file: BinaryIO, num_bytes: int, encoding: str) -> io.BytesIO:
+    head = file.read(num_bytes)
+    if len(head) == num_bytes and not encoding.startswith("utf-16") and b"\n" in head:
+        head = head[: head.rindex(b"\n") + 1]
+    return io.BytesIO(head)
+
+
+def other_encoding(dialect: Dialect) -> Dialect | None:
+    """What to try when bytes do not belong to the encoding that the beginning of the file showed."""
+    following = {"utf-8": "cp1252", "utf-8-sig": "cp1252", "cp1252": "latin-1"}.get(dialect.encoding)
+    return replace(dialect, encoding=following) if following else None

@@ -1,0 +1,136 @@
+"""One door for every kind of data: built-in names, generators, folders of images, tables, pairs of strings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from orthogon.data.config import DataConfig
+from orthogon.data.examples import Examples
+from orthogon.errors import DataError, UsageError, did_you_mean
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+PACKED_SUFFIXES = (".gz", ".zip")
+UNREADABLE = {
+    ".xlsx": "an Excel workbook",
+    ".xls": "an Excel workbook",
+    ".ods": "a spreadsheet",
+    ".arff": "a Weka file",
+    ".json": "one JSON document",
+    ".npz": "NumPy arrays",
+    ".npy": "a NumPy array",
+    ".pkl": "a pickle, which runs code when it is opened",
+    ".pickle": "a pickle, which runs code when it is opened",
+    ".h5": "an HDF5 file",
+    ".hdf5": "an HDF5 file",
+    ".sqlite": "a database",
+    ".db": "a database",
+}
+
+
+def read(config: DataConfig, cache: Path | None = None) -> Examples:
+    """The examples that `config` describes.
+
+    Args:
+        config: the `data:` section.
+        cache: folder for what is made from large files (memory-mapped tables); None: a temporary folder.
+    Returns:
+        Examples whose `reason` says in one sentence what the source was taken for, and why.
+    Raises:
+        UsageError: no such source, no target given, a column that does not exist.
+        DataError: the source cannot be read.
+    """
+    path = Path(config.source).expanduser()
+    if not path.exists():
+        from orthogon.data.builtin import BUILTIN
+
+        if config.source in BUILTIN:
+            return BUILTIN[config.source].load(config)
+        raise _no_source(config.source, BUILTIN)
+    if path.is_file():
+        check_readable(path)
+    kind = kind_of(path, config)
+    if kind == "images":
+        from orthogon.data.images import read_image_folder
+
+        return read_image_folder(config)
+    if path.is_dir():
+        raise UsageError(f'"{path}" is a folder, and data.format says {kind}.', "data.format", "Give a file.")
+    if kind == "strings":
+        from orthogon.data.strings import read_pairs
+
+        return read_pairs(config)
+    from orthogon.data.table_files import read_table
+
+    return read_table(config, cache)
+
+
+def read_new(
+    source: str, config: DataConfig, schema: Mapping[str, Any] | None = None, rows_per_chunk: int = 10_000
+) -> Iterator[Examples]:
+    """New examples to predict, in chunks; targets may be absent.
+
+    Args:
+        source: file or folder of the new examples.
+        config: the `data:` section of the run.
+        schema: `TableExamples.schema()` of the training data; needed for tables.
+        rows_per_chunk: size of a chunk of rows or pairs.
+    Raises:
+        UsageError: no such source.
+        DataError: it cannot be read, or lacks a column that the network needs.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise UsageError(f'There is no file or folder called "{source}".', "", "Check the path.")
+    if schema is not None:
+        if path.is_dir():
+            raise UsageError(f'"{source}" is a folder, and the run was trained on a table.', "", "Give a table file.")
+        check_readable(path)
+        from orthogon.data.table_files import read_new_table
+
+        return read_new_table(source, config, schema, rows_per_chunk)
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        from orthogon.data.images import read_new_images
+
+        return read_new_images(source, config)
+    check_readable(path)
+    from orthogon.data.strings import read_new_pairs
+
+    return read_new_pairs(source, config, rows_per_chunk)
+
+
+def kind_of(path: Path, config: DataConfig) -> str:
+    """What a source is taken for: "images", "strings" or "table".
+
+    A folder is images. So is a picture and, with format "images", a manifest of pictures. A file is pairs of strings
+    where it is JSON lines, or where it has exactly two columns of mostly different texts and no target is named;
+    anything else is a table.
+    """
+    if config.format != "auto":
+        return config.format
+    if path.is_dir() or path.suffix.lower() in IMAGE_SUFFIXES:
+        return "images"
+    from orthogon.data.strings import looks_like_pairs
+
+    return "strings" if looks_like_pairs(path, config) else "table"
+
+
+def check_readable(path: Path) -> None:
+    """Refuse what no reader understands, by its name."""
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in PACKED_SUFFIXES]
+    suffix = suffixes[-1] if suffixes else ""
+    if suffix in UNREADABLE:
+        raise DataError(
+            f'"{suffix}" is {UNREADABLE[suffix]}, which Orthogon does not read.',
+            str(path),
+            "Save the table as CSV or Parquet, pairs of strings as TSV or JSONL, and give that file.",
+        )
+
+
+def _no_source(source: str, builtin: Mapping[str, Any]) -> UsageError:
+    return UsageError(
+        f'There is no file or folder and no built-in data called "{source}".',
+        "data.source",
+        did_you_mean(source, builtin),
+    )
