@@ -18,7 +18,7 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "sigmoid": nn.Sigmoid,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
-    "linear": nn.Identity,
+    "identity": nn.Identity,
 }
 
 
