@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 RUNG_NAMES = {
     "floor": "Floor",
-    "human": "Human level",
     "train": "Train",
     "train_dev": "Train-dev",
     "dev": "Dev",
@@ -29,7 +28,7 @@ class Bar:
     """One row. Positions are percent of the track; None where nothing is drawn.
 
     tone: CSS class: "rung", "gap", "material", "real", "primary", "quiet", "floor", several joined by a space.
-    word: key of `words.EXPLAINED`.
+    word: key of `words.EXPLAINED`; so is verdict, and verdict_shown is what is written in its place.
     """
 
     name: str
@@ -37,6 +36,7 @@ class Bar:
     span: str = ""
     note: str = ""
     verdict: str = ""
+    verdict_shown: str = ""
     tone: str = ""
     word: str = ""
     left: float = 0.0
@@ -92,49 +92,55 @@ def bars(values: Sequence[Value], unit: str, signed: bool = False, cap: float = 
 
 
 def ladder(diagnosis: Diagnosis, unit: str) -> list[Bar]:
-    """The error ladder: a bar for each rung and, between two, the piece that the lower one adds."""
-    rungs, gaps = diagnosis.rungs, diagnosis.gaps
-    top = max([r.high for r in rungs if math.isfinite(r.high)] + [r.error for r in rungs if math.isfinite(r.error)])
-    scale = 100 / (top or 1.0)
+    """The error ladder: a bar for each rung and, above it, the piece that it adds to the rung before."""
+    value = {rung.name: rung.value for rung in diagnosis.rungs}
+    tops = [x for rung in diagnosis.rungs for x in (rung.value, rung.high) if math.isfinite(x)]
+    scale = 100 / (max(tops, default=0.0) or 1.0)
+
+    def at(x: float) -> float:
+        return round(max(0.0, x) * scale, 2)
+
+    gap_before = {gap.later: gap for gap in diagnosis.gaps}
     rows: list[Bar] = []
-    for i, rung in enumerate(rungs):
-        if i:
-            rows += [_gap(gaps[i - 1], rungs[i - 1].error, rung.error, unit, scale, diagnosis.primary)]
-        reach = math.isfinite(rung.low) and math.isfinite(rung.high)
-        floor = rung.name in ("floor", "human")
+    for rung in diagnosis.rungs:
+        gap = gap_before.get(rung.name)
+        if gap is not None:
+            start, end = value[gap.earlier], value[gap.later]
+            if gap.earlier == "floor":  # below the floor there is no avoidable bias to draw
+                end = max(start, end)
+            tone = f"{TONES.get(gap.verdict, '')} {'primary' if gap.name == diagnosis.primary else ''}"
+            rows.append(
+                Bar(
+                    gap.name,
+                    words.at_most(gap.value, unit) if gap.at_most else words.gap(gap.value, unit),
+                    words.span(gap.low, gap.high, unit),
+                    verdict=gap.verdict,
+                    verdict_shown=_verdict(gap),
+                    tone=" ".join(f"gap {tone}".split()),
+                    word=gap.name,
+                    left=at(min(start, end)),
+                    width=round(abs(at(end) - at(start)), 2),
+                )
+            )
+        floor = rung.name == "floor"
+        reach = math.isfinite(rung.low) and math.isfinite(rung.high) and rung.low < rung.high
         rows.append(
             Bar(
-                RUNG_NAMES.get(rung.name, rung.name),
-                words.error(rung.error, unit),
-                words.span(rung.low, rung.high, unit),
-                note=("assumed" if floor and not rung.n else f"{rung.n:,}") if rung.n or floor else "",
+                "Human level" if floor and rung.source == "given" else RUNG_NAMES.get(rung.name, rung.name),
+                words.error(rung.value, unit),
+                words.span(rung.low, rung.high, unit) if reach else "",
+                note=f"{rung.n:,}" if rung.n else rung.source if floor else "",
                 tone="rung floor" if floor else "rung",
-                word={"human": "human level"}.get(rung.name, rung.name.replace("_", "-")),
-                width=round(rung.error * scale, 2),
-                reach_left=round(rung.low * scale, 2) if reach else 0.0,
-                reach_width=round((rung.high - rung.low) * scale, 2) if reach else None,
+                word=rung.name.replace("_", "-"),
+                width=at(rung.value),
+                reach_left=at(rung.low) if reach else 0.0,
+                reach_width=round(at(rung.high) - at(rung.low), 2) if reach else None,
             )
         )
     return rows
 
 
-def _gap(gap: Gap, start: float, end: float, unit: str, scale: float, primary: str) -> Bar:
-    tone = TONES.get(gap.verdict, "")
-    if gap.name == primary:
-        tone = f"{tone} primary".strip()
-    verdict = gap.verdict
-    return Bar(
-        gap.name,
-        words.gap(gap.value, unit),
-        words.span(gap.low, gap.high, unit),
-        verdict=verdict,
-        tone=f"gap {tone}".strip(),
-        word=gap.name,
-        left=round(min(start, end) * scale, 2),
-        width=round(abs(end - start) * scale, 2),
-    )
-
-
-def limit(diagnosis: Diagnosis, unit: str) -> str:
-    """One sentence: the gap that limits the system, with its size."""
-    return diagnosis.summary()
+def _verdict(gap: Gap) -> str:
+    if gap.beyond_reach:
+        return f"{gap.verdict}: needs over 20 times the data"
+    return f"{gap.verdict}: needs about {words.about(gap.needed_n)}" if gap.needed_n else gap.verdict

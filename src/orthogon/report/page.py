@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from orthogon.report import pictures, plots, words
-from orthogon.report.bars import Bar, Value, bars, ladder, limit
+from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
 from orthogon.run.folder import write_text
 
@@ -158,18 +158,18 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
         lines: list[str] = [
             Markup(f'On {words.count(dev.n, "dev example")}; <span class="span">{_between(dev, unit)}</span>')
         ]
-        if unit == "%" and 0 < dev.error < 0.5:
-            lines.append(f"About 1 answer in {1 / dev.error:.0f} is wrong.")
+        if unit == "%" and 0 < dev.value < 0.5:
+            lines.append(f"About 1 answer in {1 / dev.value:.0f} is wrong.")
         best = min(data.baselines, key=lambda b: b.error.value, default=None)
         if best is not None:
-            better = ", is better" if best.error.value < dev.error else ""
+            better = ", is better" if best.error.value < dev.value else ""
             lines.append(escape(f"Best baseline, {best.name}{better}: {words.error(best.error.value, unit)}"))
         if "test" in rungs:
             test = rungs["test"]
             lines.append(
-                Markup(f'Test: {words.error(test.error, unit)} <span class="span">{_between(test, unit)}</span>')
+                Markup(f'Test: {words.error(test.value, unit)} <span class="span">{_between(test, unit)}</span>')
             )
-        big = f"{words.error(dev.error, unit)} {data.measure.title if unit == '%' else ''}".strip()
+        big = f"{words.error(dev.value, unit)} {data.measure.title if unit == '%' else ''}".strip()
         tiles.append(
             {"title": "How good is it?", "big": big, "word": "", "words": False, "lines": lines, "command": ""}
         )
@@ -178,10 +178,10 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
         tiles.append(
             {
                 "title": "What limits it?",
-                "big": cause[:1].upper() + cause[1:],
+                "big": "Nothing found" if cause == "healthy" else cause[:1].upper() + cause[1:],
                 "word": cause if cause in words.EXPLAINED else "",
                 "words": True,
-                "lines": [limit(diagnosis, unit)],
+                "lines": list(diagnosis.sentences[1:2]),
                 "command": "",
             }
         )
@@ -217,8 +217,9 @@ def _between(rung: Any, unit: str) -> str:
     return f"95 % between {span[1:-1].replace(', ', ' and ')}" if span else ""
 
 
-def _why(data: ReportData) -> list[str]:
-    return list(data.diagnosis.sentences) if data.diagnosis else []
+def _why(data: ReportData) -> str:
+    """What the tiles have not said yet."""
+    return " ".join(data.diagnosis.sentences[2:]) if data.diagnosis else ""
 
 
 def _steps(data: ReportData) -> list[dict[str, Any]]:
@@ -245,7 +246,7 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
 
 def _gain(step: Any, unit: str) -> str:
     gain = step.gain_at_most
-    return f"Could bring at most {words.gap(gain.value, unit).lstrip('+')} {words.span(gain.low, gain.high, unit)}."
+    return f"Could bring {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}."
 
 
 def _baselines(data: ReportData) -> list[Bar]:
@@ -259,7 +260,7 @@ def _baselines(data: ReportData) -> list[Bar]:
     rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
     if rung is not None:
         took = _trained_in(float(data.info.get("seconds", math.nan)))
-        values.append(Value("this network", rung.error, rung.low, rung.high, note=took))
+        values.append(Value("this network", rung.value, rung.low, rung.high, note=took))
     cap = 4 * max((v.value for v in values if v.name == "this network"), default=math.inf)
     return bars(sorted(values, key=lambda v: v.value), data.measure.unit, cap=cap or math.inf)
 
@@ -394,7 +395,10 @@ def _calibration_note(mistakes: Any) -> str:
     if not n:
         return ""
     apart = sum(b.n * abs(b.accuracy - b.confidence) for b in bins) / n
-    return f"below the line the network is too sure, above it too modest. On average the two are {100 * apart:.1f} points apart."
+    return (
+        f"below the line the network is too sure, above it too modest. On average they lie "
+        f"{100 * apart:.1f} points apart."
+    )
 
 
 def _coverage(mistakes: Any) -> Markup | None:
@@ -521,8 +525,8 @@ def _cases_note(cases: Sequence[Mapping[str, Any]]) -> str:
     if not cases:
         return ""
     return (
-        f"{words.count(len(cases), 'example')}, the most costly first. Is a label wrong, or do several have something in "
-        "common? Mark it, and download the marks as relabel.csv; they stay in this browser."
+        f"{words.count(len(cases), 'example')}, the most costly first. Is a label wrong, or do several have something "
+        "in common? Mark it, and download the marks as relabel.csv; they stay in this browser."
     )
 
 

@@ -3,7 +3,7 @@
 `to_svg` makes a figure part of a page: its text stays text, its colours become the page's CSS variables (so that dark
 mode and print work), its ids are unique. `to_png` writes the same figure as a picture.
 
-Figures are drawn 440 points wide: readable on a phone at full width, two abreast on a desk.
+Figures are drawn 380 points wide: readable on a phone at full width, two abreast on a desk.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def learning_curves(
     there = {"loss": any(len(x) for x, _ in losses.values()), "error": len(errors[0]) > 0}
     panels = [panel for panel in panels if there[panel]]
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 0.6 + 2.2 * max(1, len(panels))), layout="constrained")
+        figure = Figure(figsize=(5.3, 0.6 + 2.2 * max(1, len(panels))), layout="constrained")
         axes = figure.subplots(max(1, len(panels)), 1, sharex=True, squeeze=False)[:, 0]
         for panel, ax in zip(panels, axes, strict=False):
             if panel == "loss":
@@ -158,7 +158,7 @@ def learning_curves(
 def compare_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], value: str, title: str) -> Figure:
     """One quantity of several runs ("dev_error", "dev_loss", "loss") against the step; each line bears its name."""
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 2.9), layout="constrained")
+        figure = Figure(figsize=(5.3, 2.9), layout="constrained")
         ax = figure.subplots()
         ax.set_title(title)
         lines = {name: _series(history, "step", value) for name, history in histories.items()}
@@ -178,7 +178,7 @@ def calibration(confidence: ArrayLike, correct: ArrayLike, low: ArrayLike, high:
     """
     confidence, correct, low, high, count = (np.asarray(a, float) for a in (confidence, correct, low, high, count))
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 4.2), layout="constrained")
+        figure = Figure(figsize=(5.3, 4.2), layout="constrained")
         ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
         ax.set_title("Right, of answers this sure")
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
@@ -212,7 +212,7 @@ def coverage(share: ArrayLike, error: ArrayLike, low: ArrayLike, high: ArrayLike
     rows = _thin(len(x))
     x, y, below, above = x[rows], y[rows], below[rows], above[rows]
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 2.9), layout="constrained")
+        figure = Figure(figsize=(5.3, 2.9), layout="constrained")
         ax = figure.subplots()
         ax.set_title("Error among the surest cases")
         ax.fill_between(x, below, above, color=BLUE, alpha=0.16, linewidth=0)
@@ -231,7 +231,7 @@ def agreement(truth: ArrayLike, answer: ArrayLike, unit: str = "") -> Figure:
     truth, answer = truth[rows], answer[rows]
     ends = float(min(truth.min(), answer.min())), float(max(truth.max(), answer.max()))
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 4.2), layout="constrained")
+        figure = Figure(figsize=(5.3, 4.2), layout="constrained")
         ax = figure.subplots()
         ax.set_title("Answer against truth" + (f" ({unit})" if unit else ""))
         # One path for all points: 2,000 separate marks would weigh 200 KiB in the page.
@@ -249,7 +249,7 @@ def ladder(rungs: Sequence[tuple[str, float, float, float]], title: str = "", pe
     """
     factor, unit = (100.0, " %") if percent else (1.0, "")
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 0.7 + 0.42 * len(rungs)), layout="constrained")
+        figure = Figure(figsize=(5.3, 0.7 + 0.42 * len(rungs)), layout="constrained")
         ax = figure.subplots()
         ax.set_title(title)
         ax.grid(False)
@@ -274,7 +274,7 @@ def ladder(rungs: Sequence[tuple[str, float, float, float]], title: str = "", pe
 def importances(rows: Sequence[tuple[str, float, float, float]], title: str = "Error added when shuffled") -> Figure:
     """How much the metric worsens when each input is made useless, with intervals: (name, drop, low, high)."""
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 0.7 + 0.32 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(5.3, 0.7 + 0.32 * len(rows)), layout="constrained")
         ax = figure.subplots()
         ax.set_title(title)
         ax.grid(axis="x")
@@ -290,7 +290,7 @@ def importances(rows: Sequence[tuple[str, float, float, float]], title: str = "E
 def image_pair(left: NDArray[Any], right: NDArray[Any], titles: tuple[str, str] = ("", "")) -> Figure:
     """Two pictures side by side, (H, W) or (H, W, 3), pixels kept crisp."""
     with rc_context(_RC):
-        figure = Figure(figsize=(6.1, 3.3), layout="constrained")
+        figure = Figure(figsize=(5.3, 3.3), layout="constrained")
         for ax, image, title in zip(figure.subplots(1, 2), (left, right), titles, strict=True):
             ax.imshow(image, cmap="gray" if image.ndim == 2 else None, interpolation="nearest")
             ax.set_title(title)

@@ -6,10 +6,9 @@ import math
 
 EXPLAINED = {
     "error": "How far the answers are from right, measured so that 0 is perfect.",
-    "interval": "The range in which the true value lies with 95 % confidence, given how few examples it was measured on.",
+    "interval": "The range in which the true value lies with 95 % confidence, as it was measured on a sample.",
     "points": "Percentage points: from 2 % to 5 % is 3 points.",
-    "floor": "The lowest error anyone could reach; without a human figure it is assumed to be 0.",
-    "human level": "The error of the best people on the same task, a stand-in for the lowest error possible.",
+    "floor": "The lowest error anyone could reach: the best people's, or 0 where that is not known.",
     "train": "The examples the network learns from.",
     "train-dev": "Examples from the training distribution that the network does not learn from.",
     "dev": "Examples kept apart from training, on which ideas are compared.",
@@ -24,7 +23,11 @@ EXPLAINED = {
     "real but small": "Surely there, and too small to be worth acting on.",
     "negligible": "Surely smaller than what is worth acting on.",
     "reversed": "The later set is easier than the earlier one.",
-    "undetermined": "There are too few examples to tell.",
+    "undetermined": "There are too few examples to tell whether it is there.",
+    "unknown": "It cannot be told: the network already does better than the people it is compared with.",
+    "variance or data mismatch": "Error added on new examples; a train-dev set would tell which of the two causes it is.",
+    "dev set too small": "With so few dev examples a good system cannot be told from a bad one.",
+    "healthy": "No part of the error is shown to be worth acting on.",
     "baseline": "A simple system trained on the same examples; the network has to beat it to earn its keep.",
     "loss": "What training lowers: small when right answers get high probability.",
     "step": "One update of the network's weights.",
@@ -35,7 +38,7 @@ EXPLAINED = {
     "coverage": "The share of cases the system answers itself when it passes on those it is unsure about.",
     "importance": "How much the error grows when this column's values are shuffled, so that it says nothing any more.",
     "saliency": "The warmer a place in the picture, the more the answer depends on it.",
-    "attention": "The darker a cell, the more the output character of its row looked at the input character of its column.",
+    "attention": "The darker a cell, the more the output on its left looked at the input above it.",
     "fingerprint": "A number computed from the data; it differs as soon as one value differs.",
     "knob": "One change to the configuration that aims at exactly one gap.",
     "expected gain": "The most this step could bring: the whole gap it aims at.",
@@ -90,6 +93,11 @@ def gap(value: float, unit: str) -> str:
     return f"{sign}{text} {named}".rstrip().replace("±0", "0")
 
 
+def at_most(value: float, unit: str) -> str:
+    """An upper limit: "at most 1.6 points"."""
+    return f"at most {gap(value, unit).lstrip('+')}"
+
+
 def seconds(value: float) -> str:
     """A duration as people say it."""
     if not math.isfinite(value):
@@ -99,6 +107,12 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def about(n: int) -> str:
+    """A count rounded up to two figures: 1,234 -> "1,300"."""
+    unit = 10 ** max(0, len(str(n)) - 2)
+    return f"{-(-n // unit) * unit:,}"
 
 
 def count(n: int, noun: str) -> str:

@@ -1,0 +1,194 @@
+"""One screen of a terminal: how good, what limits it, the mistakes, what next. Reads well at 80 columns and in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from orthogon.report import words
+from orthogon.report.data import Case, ReportData
+from orthogon.report.page import TILE_COMMAND, clip, telling
+
+if TYPE_CHECKING:
+    from orthogon.tasks.task import Card
+
+MISTAKES = 5
+STEPS = 3
+DRAWN = 14  # pixels of a drawing's longest side: five abreast in 80 columns
+TINY = 16  # pixels: pictures up to here are drawn without colour too; larger ones would only be specks
+
+
+def screen(data: ReportData) -> RenderableType:
+    """Everything worth a first look, at most about 45 lines."""
+    blocks: list[RenderableType] = []
+    for part in (_network_line(data), _ladder(data), _mistakes(data), _steps(data), _where(data)):
+        if part is not None:
+            blocks += [Text(), part] if blocks else [part]
+    return Group(*blocks)
+
+
+def _network_line(data: ReportData) -> RenderableType | None:
+    """The network beside its baselines on one line."""
+    unit = data.measure.unit
+    rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
+    if rung is None:
+        return None
+    line = Text(f"{data.measure.title[:1].upper()}{data.measure.title[1:]} on dev: ")
+    line.append(f"network {words.error(rung.value, unit)}", style="bold")
+    for baseline in sorted(data.baselines, key=lambda b: b.error.value):
+        line.append(f" · {baseline.name} {words.error(baseline.error.value, unit)}", style="dim")
+    best = min(data.baselines, key=lambda b: b.error.value, default=None)
+    if best is not None and best.error.value < rung.value:
+        line.append(f"\nThe network does not earn its keep yet: {best.name} does better.", style="yellow")
+    return line
+
+
+def _ladder(data: ReportData) -> RenderableType | None:
+    return data.diagnosis
+
+
+def _mistakes(data: ReportData) -> RenderableType | None:
+    cases = [case for case in data.cases if case.card.truth != case.card.answer][:MISTAKES]
+    if not cases or not data.examples:
+        return None
+    kind = cases[0].card.kind
+    body: RenderableType
+    if kind == "image":
+        body = Drawings(cases)
+    elif kind == "strings":
+        body = _strings(cases)
+    else:
+        body = _rows(cases, [row.name for row in data.importances])
+    return Group(Text("Worst mistakes", style="bold"), body)
+
+
+def _rows(cases: Sequence[Case], order: Sequence[str]) -> Table:
+    """Answer, truth and the three columns that tell most."""
+    rank = {name: i for i, name in enumerate(order)}
+    shown = [name for name, _ in telling(cases[0].card.fields, rank)][:3]
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("answer", "truth", "sure", *shown, "where"):
+        table.add_column(clip(name, 18), overflow="ellipsis", no_wrap=True)
+    for case in cases:
+        card = case.card
+        fields = [clip(str(card.fields.get(name, "")), 18) for name in shown]
+        cells = (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *fields, clip(card.title, 26))
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+def _strings(cases: Sequence[Case]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in range(3):
+        table.add_column(overflow="ellipsis", no_wrap=True)
+    for case in cases:
+        card = case.card
+        table.add_row(
+            Text(clip(card.text, 34)),
+            Text(f"→ {clip(card.answer, 20)}"),
+            Text(f"({clip(card.truth, 20)})", style="dim"),
+        )
+    return table
+
+
+def _sure(card: Card) -> str:
+    return "" if card.confidence is None else f"{100 * card.confidence:.0f} %"
+
+
+def _steps(data: ReportData) -> RenderableType | None:
+    if not data.steps:
+        return Group(Text("Next", style="bold"), Text(data.healthy)) if data.healthy else None
+    lines: list[RenderableType] = [Text("Next", style="bold")]
+    unit = data.measure.unit
+    for step in data.steps[:STEPS]:
+        gain = step.gain_at_most
+        head = Text(f"{step.number}  ")
+        head.append(step.knob, style="bold")
+        head.append(f"  {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}")
+        head.append(f"  {TILE_COMMAND.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
+        lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
+    return Group(*lines)
+
+
+def _where(data: ReportData) -> RenderableType | None:
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    if data.report_path:
+        lines.add_row("report", Text(data.report_path))
+    if data.predict_line:
+        lines.add_row("predict", Text(data.predict_line))
+    return lines if lines.row_count else None
+
+
+class Drawings:
+    """Pictures side by side, two pixels to a character cell, each with what was said of it beneath."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self.cases = cases
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        coloured = console.color_system is not None and not console.no_color
+        images = [case.card.image for case in self.cases]
+        tiny = all(image is not None and max(image.shape[:2]) <= TINY for image in images)
+        width = max(DRAWN, 14)
+        room = max(1, (options.max_width + 2) // (width + 2))
+        cases = self.cases[:room]
+        if coloured or tiny:
+            drawings = [list(_draw(case.card.image, coloured)) for case in cases if case.card.image is not None]
+            for line in range(max(map(len, drawings), default=0)):
+                for drawing in drawings:
+                    cells = drawing[line] if line < len(drawing) else []
+                    yield from cells
+                    yield Segment(" " * (width + 2 - sum(len(cell.text) for cell in cells)))
+                yield Segment.line()
+        for caption in (_said, lambda card: f"{_sure(card)} sure" if _sure(card) else "", lambda card: card.title):
+            texts = [_tail(caption(case.card), width) for case in cases]
+            if any(texts):
+                yield Segment("".join(f"{text:<{width + 2}}" for text in texts).rstrip())
+                yield Segment.line()
+
+
+def _said(card: Card) -> str:
+    return f"{card.answer}, not {card.truth}"
+
+
+def _tail(text: str, width: int) -> str:
+    """The end of a long name says more than its beginning: it holds the file."""
+    return text if len(text) <= width else "…" + text[1 - width :]
+
+
+def _draw(image: NDArray[np.uint8], coloured: bool) -> Iterator[list[Segment]]:
+    """Lines of half blocks: the upper pixel in the foreground, the lower in the background; without colour, ink where
+    the picture is brighter than the middle of its range."""
+    pixels = _small(image)
+    if pixels.shape[0] % 2:
+        pixels = np.concatenate([pixels, np.zeros_like(pixels[:1])])
+    if coloured:
+        for upper, lower in zip(pixels[::2], pixels[1::2], strict=True):
+            yield [
+                Segment("▀", Style(color=f"rgb({','.join(map(str, a))})", bgcolor=f"rgb({','.join(map(str, b))})"))
+                for a, b in zip(upper.tolist(), lower.tolist(), strict=True)
+            ]
+        return
+    grey = pixels.mean(axis=2)
+    ink = grey > (grey.min() + grey.max()) / 2
+    for upper, lower in zip(ink[::2], ink[1::2], strict=True):
+        yield [Segment("".join(" ▄▀█"[2 * a + b] for a, b in zip(upper.tolist(), lower.tolist(), strict=True)))]
+
+
+def _small(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """(H, W, 3), no side longer than DRAWN."""
+    picture = Image.fromarray(image.squeeze()).convert("RGB")
+    picture.thumbnail((DRAWN, DRAWN), Image.Resampling.BOX)
+    return np.asarray(picture)
