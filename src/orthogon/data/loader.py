@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -156,9 +157,7 @@ class FileLoader:
         self.n = n
         self.batch_size = batch_size
         self._sampler = _Batches(n, batch_size, seed, shuffle, rank, world)
-        with warnings.catch_warnings():
-            # The user chose the number of workers; torch's advice about the number of cores is not news.
-            warnings.filterwarnings("ignore", message="This DataLoader will create")
+        with _advice_on_workers_ignored():
             self._loader: DataLoader[Any] = DataLoader(
                 _Source(get, n, seed),
                 batch_sampler=self._sampler,
@@ -177,7 +176,8 @@ class FileLoader:
     def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
         """The batches of this epoch from batch number `start` on; only one epoch can be under way at a time."""
         self._sampler.epoch, self._sampler.start = epoch, start
-        return iter(self._loader)
+        with _advice_on_workers_ignored():
+            return iter(self._loader)
 
 
 class _Batches(Sampler[list[tuple[int, int]]]):
@@ -213,6 +213,14 @@ class _Source(Dataset[Any]):
 
 def _stack(examples: list[Any]) -> Any:
     return default_collate(examples) if examples else ()  # a share of nothing
+
+
+@contextmanager
+def _advice_on_workers_ignored() -> Iterator[None]:
+    """The user chose the number of workers; how many torch would advise is not news."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="This DataLoader will create")
+        yield
 
 
 def _context() -> str | None:
