@@ -177,14 +177,22 @@ class Diagnosis:
 
     def show(self, value: float, sign: bool = False) -> str:
         """A figure in the metric's unit: 0.031 -> "3.1 %"."""
-        plus = "+" if sign and value >= 0 else ""
+        plus = "+" if sign else ""
         if self.unit == "%":
-            return f"{plus}{100 * value:.1f} %"
-        return f"{plus}{value:.4g} {self.unit}".rstrip()
+            return f"{round(100 * value, 1) + 0.0:{plus}.1f} %"  # + 0.0: never "-0.0"
+        return f"{value + 0.0:{plus}.4g} {self.unit}".rstrip()
+
+    def show_gap(self, gap: Gap) -> str:
+        """Such as "+2.0 %", with "≤" where it is an upper limit; "?" where nothing can be known."""
+        if gap.verdict == UNKNOWN:
+            return "?"
+        return ("≤ " if gap.at_most else "") + self.show(gap.value, sign=True)
 
     def show_interval(self, low: float, high: float) -> str:
         """ "[1.8, 5.4]": the figures alone, the unit stands beside the value."""
-        return f"[{100 * low:.1f}, {100 * high:.1f}]" if self.unit == "%" else f"[{low:.4g}, {high:.4g}]"
+        if self.unit == "%":
+            return f"[{round(100 * low, 1) + 0.0:.1f}, {round(100 * high, 1) + 0.0:.1f}]"
+        return f"[{low:.4g}, {high:.4g}]"
 
     def summary(self) -> str:
         """One paragraph for someone who has never seen an error ladder."""
@@ -227,22 +235,18 @@ class Diagnosis:
                 style = _STYLE.get(gap.verdict, "dim")
                 table.add_row(
                     Text(f"  {gap.name}", style),
-                    Text(("≤ " if gap.at_most else "") + self.show(gap.value, sign=True), style),
-                    Text(self.show_interval(gap.low, gap.high), style),
+                    Text(self.show_gap(gap), style),
+                    Text("" if gap.verdict == UNKNOWN else self.show_interval(gap.low, gap.high), style),
                     Text(""),
                     Text(_verdict_words(gap), style),
                 )
-            exact = rung.source != "measured" and rung.low == rung.high
+            interval = self.show_interval(rung.low, rung.high)
+            if rung.source != "measured" and rung.low == rung.high:
+                interval = "assumed 0" if rung.source == "assumed" else "given"
             table.add_row(
                 Text(_TITLE[rung.name], "bold"),
                 Text(self.show(rung.value), "bold"),
-                Text(
-                    "assumed"
-                    if rung.source == "assumed"
-                    else "given"
-                    if exact
-                    else self.show_interval(rung.low, rung.high)
-                ),
+                interval,
                 Text(_bar(rung, widest), "cyan"),
                 Text(f"n = {rung.n:,}" if rung.n else "", "dim"),
             )
@@ -255,7 +259,7 @@ class Diagnosis:
         for rung in self.rungs:
             gap = gap_before.get(rung.name)
             if gap is not None:
-                cells = (gap.name, ("≤ " if gap.at_most else "") + self.show(gap.value, sign=True))
+                cells = (gap.name, self.show_gap(gap))
                 rows.append(
                     "<tr style='opacity:.8'>"
                     + "".join(f"<td style='text-align:left;padding-left:1.5em'>{html.escape(c)}</td>" for c in cells)
@@ -276,7 +280,7 @@ class Diagnosis:
 
 _TITLE = {"floor": "floor", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
 _STYLE = {MATERIAL: "bold red", UNCLEAR: "yellow", UNDETERMINED: "yellow", UNKNOWN: "yellow"}
-BAR_WIDTH = 18
+BAR_WIDTH = 12
 
 
 def _bar(rung: Rung, widest: float) -> str:
@@ -288,8 +292,8 @@ def _bar(rung: Rung, widest: float) -> str:
 
 def _verdict_words(gap: Gap) -> str:
     if gap.beyond_reach:
-        return f"{gap.verdict}: needs over {MOST_TIMES}x the data"
-    return f"{gap.verdict}: needs about {_about(gap.needed_n)}" if gap.needed_n else gap.verdict
+        return f"{gap.verdict}, n > {MOST_TIMES}x"
+    return f"{gap.verdict}, n ≈ {_about(gap.needed_n)}" if gap.needed_n else gap.verdict
 
 
 def _about(n: int | None) -> str:
@@ -581,7 +585,7 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
             f"about {_about(d.needed_n)} would."
         )
     else:
-        yield f"It is healthy: no gap is shown to be worth acting on (that starts at {d.show(d.smallest_gap)})."
+        yield f"No gap is shown to be worth acting on (that starts at {d.show(d.smallest_gap)}): healthy."
     for gap in d.gaps:
         if gap.name == d.primary and gap.verdict == MATERIAL:
             continue
