@@ -57,7 +57,8 @@ class Monitor:
         self._weights: dict[str, Tensor] = {}
         self._active: dict[str, Tensor] = {}
         self._hooks: list[Any] = []
-        self._small: set[str] = set()  # at the last look
+        self._small: set[str] = set()  # layers with a vanishing gradient, and with a large update, at the last look
+        self._large: set[str] = set()
         self._warned: set[tuple[str, str]] = set()
 
     def arm(self) -> None:
@@ -200,14 +201,15 @@ class Monitor:
                     f"step {step}: the gradient of {name} has norm {norm:.1e}",
                     "Set training.clip_norm to 1, or lower training.lr.",
                 )
-        for name, ratio in self.update_ratios.items():
-            if ratio > LARGE_UPDATE and step > 0:
-                warn(
-                    "large-update",
-                    name,
-                    f"step {step}: one update moved {name} by {ratio:.0%} of its size; 0.1 % is usual",
-                    "Lower training.lr, or set training.lr_warmup_steps.",
-                )
+        large = {name for name, ratio in self.update_ratios.items() if ratio > LARGE_UPDATE}
+        for name in sorted(large & self._large):  # twice for the same reason
+            warn(
+                "large-update",
+                name,
+                f"step {step}: one update moved {name} by {self.update_ratios[name]:.0%} of its size; 0.1 % is usual",
+                "Lower training.lr, or set training.lr_warmup_steps.",
+            )
+        self._large = large
         for name, share in self.dead_units.items():
             if share > DEAD_SHARE:
                 warn(
