@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from orthogon.data.config import DataConfig
 from orthogon.data.examples import Examples
+from orthogon.errors import UsageError
+
+if TYPE_CHECKING:
+    from orthogon.data.tables import TableExamples
 
 DEFAULT_DATES = 10_000
 DEFAULT_SHAPES = 2_000
@@ -136,4 +140,35 @@ def write(examples: Examples, folder: Path) -> list[Path]:
     Raises:
         UsageError: the folder holds something already.
     """
-    raise NotImplementedError
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise UsageError(
+            "the folder is not empty, and nothing in it is overwritten.", str(folder), "Name a new folder."
+        )
+    if examples.modality == "image":
+        return _write_images(examples, folder)
+    if examples.modality == "table":
+        path = folder / "table.csv"
+        cast("TableExamples", examples).frame().to_csv(path, index=False)
+        return [path]
+    path = folder / "pairs.tsv"
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.write("source\ttarget\n")
+        for example in examples:
+            fields = (example.input, example.target or "")
+            file.write("\t".join(" ".join(text.split()) for text in fields) + "\n")
+    return [path]
+
+
+def _write_images(examples: Examples, folder: Path) -> list[Path]:
+    from PIL import Image
+
+    paths = []
+    digits = len(str(len(examples) - 1))
+    for i, example in enumerate(examples):
+        path = folder / (str(example.target) if example.target is not None else "") / f"{i:0{digits}}.png"
+        path.parent.mkdir(exist_ok=True)
+        pixels = example.input
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
+        paths.append(path)
+    return paths

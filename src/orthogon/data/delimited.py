@@ -327,6 +327,7 @@ def read_batches(
     bad: list[BadRow],
     *,
     num_bytes: int | None = None,
+    threads: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a text table, block by block, in order.
 
@@ -336,6 +337,7 @@ def read_batches(
         missing: texts that mean: no value.
         bad: receives the rows that were left out.
         num_bytes: read only so many of the first bytes, up to a line's end; None: all.
+        threads: convert columns side by side; the rows in `bad` then have no number.
     Raises:
         pa.ArrowInvalid: a value does not fit its type; the message holds "CSV column #3".
         DataError: damaged archive, or bytes that are not in the dialect's encoding.
@@ -363,7 +365,7 @@ def read_batches(
         reader = pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(
-                use_threads=False,  # so that bad rows know their number
+                use_threads=threads,
                 block_size=BLOCK_BYTES,
                 column_names=list(dialect.names),
                 skip_rows_after_names=int(dialect.header),
@@ -385,8 +387,11 @@ def read_batches(
 
 def _beginning(file: BinaryIO, num_bytes: int, encoding: str) -> io.BytesIO:
     head = file.read(num_bytes)
-    if len(head) == num_bytes and not encoding.startswith("utf-16") and b"\n" in head:
-        head = head[: head.rindex(b"\n") + 1]
+    if len(head) == num_bytes:  # cut off what may be half a line, or half a character
+        if encoding.startswith(("utf-16", "utf-32")):
+            head = head.decode(encoding, "ignore").rpartition("\n")[0].encode(encoding)
+        elif b"\n" in head:
+            head = head[: head.rindex(b"\n") + 1]
     return io.BytesIO(head)
 
 

@@ -29,12 +29,13 @@ UNREADABLE = {
 }
 
 
-def read(config: DataConfig, cache: Path | None = None) -> Examples:
+def read(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any] | None = None) -> Examples:
     """The examples that `config` describes.
 
     Args:
         config: the `data:` section.
         cache: folder for what is made from large files (memory-mapped tables); None: a temporary folder.
+        schema: `TableExamples.schema()` of a run's training data, to read another table just as that one was read.
     Returns:
         Examples whose `reason` says in one sentence what the source was taken for, and why.
     Raises:
@@ -63,7 +64,7 @@ def read(config: DataConfig, cache: Path | None = None) -> Examples:
         return read_pairs(config)
     from orthogon.data.table_files import read_table
 
-    return read_table(config, cache)
+    return read_table(config, cache, schema)
 
 
 def read_new(

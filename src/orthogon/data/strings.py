@@ -43,8 +43,8 @@ class StringPairs(Examples):
 
     def __init__(
         self,
-        sources: Sequence[str],
-        target_strings: Sequence[str | None],
+        sources: Sequence[str] | NDArray[Any],
+        target_strings: Sequence[str | None] | NDArray[Any],
         *,
         name: str = "strings",
         files: NDArray[Any] | str | None = None,
@@ -110,7 +110,7 @@ class StringPairs(Examples):
         )
 
 
-def _objects(values: Sequence[Any]) -> NDArray[Any]:
+def _objects(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     out = np.empty(len(values), dtype=object)
     out[:] = list(values)
     return out
@@ -308,8 +308,8 @@ def _whole_text(path: Path, encoding: str) -> str:
 def _numbered_rows(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """(line, fields); a quote is only one where the file is comma-separated: in TSV of texts it is a character."""
     if dialect.delimiter == "\t":
-        for number, line in enumerate(text.splitlines(), start=1):
-            yield number, [_unquote(cell) for cell in line.split("\t")]
+        for number, record in enumerate(text.splitlines(), start=1):
+            yield number, [_unquote(cell) for cell in record.split("\t")]
         return
     reader = csv.reader(io.StringIO(text), delimiter=dialect.delimiter[:1], quotechar=dialect.quote or '"')
     line = 1

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
 from orthogon.data.delimited import BadRow, Dialect, other_encoding, read_batches, sniff, unpacked_size
 from orthogon.data.examples import Finding, Origin
@@ -62,16 +63,19 @@ class Source:
         return FileRows(str(self.path), start, self.num_rows, self.first_row, np.sort(np.concatenate([skipped, blank])))
 
 
-def read_table(config: DataConfig, cache: Path | None = None) -> TableExamples:
+def read_table(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any] | None = None) -> TableExamples:
     """The table of `data.source`, with `dev_source` and `test_source` behind it.
 
     Args:
         config: the `data:` section.
         cache: where a large table's Arrow file is kept and found again; None: a temporary folder.
+        schema: `TableExamples.schema()` of a training table, to read this one with its columns and types.
     Raises:
         UsageError: no target, or a column that does not exist.
         DataError: what is in the files cannot be used.
     """
+    if schema is not None:
+        return read_labelled_table(config, schema)
     first = open_source(Path(config.source).expanduser(), "", config)
     if len(first.names) < 2:
         raise DataError(
@@ -473,7 +477,7 @@ def _match_to(
     """Texts of a second file that differ from the first file's only by space, case or punctuation become those."""
     findings = []
     for j, name in enumerate(values.column_names):
-        if types[name].kind not in ("category", "boolean"):
+        if types[name].kind not in ("category", "boolean") or name not in train.column_names:
             continue
         column = _array(values.column(name))
         levels = column.dictionary.to_pylist()
@@ -514,7 +518,8 @@ def _read_large(
         facts = json.loads(facts_path.read_text("utf-8"))
     else:
         facts = _store(sources, config, targets, path)
-        _write_atomically(facts_path, json.dumps(facts))
+        with atomic_file(facts_path) as partial:
+            partial.write_text(json.dumps(facts), "utf-8")
     levels = {name: pa.array(texts, pa.string()) for name, texts in facts["levels"].items()}
     types = {name: ColumnType.from_dict(values) for name, values in facts["types"].items()}
     stored = Stored(path, levels)
@@ -548,14 +553,16 @@ def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ..
     names = sources[0].names
     types = _types(_sample(sources[0], config), config)
     as_text: set[str] = set()  # number columns of which a value further down is no plain number
+    threads = True  # until a bad row needs its number
     while True:
         for source in sources:
             source.bad, source.empty, source.num_rows = [], [], 0
         try:
-            levels, notes = _store_once(sources, config, types, targets, as_text, path)
+            levels, notes = _store_once(sources, config, types, targets, as_text, path, threads)
             break
-        except _Retype as again:
-            as_text.add(again.column)
+        except _ReadAgain as again:
+            as_text.update(again.as_text)
+            threads = threads and not again.count_rows
     for source in sources:
         _refuse_ragged(source, config)
     return {
@@ -573,12 +580,13 @@ def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ..
     }
 
 
-class _Retype(Exception):
-    """A column must be read as text from the start."""
+class _ReadAgain(Exception):
+    """What was found out half way down makes another start necessary."""
 
-    def __init__(self, column: str) -> None:
-        super().__init__(column)
-        self.column = column
+    def __init__(self, as_text: Sequence[str] = (), count_rows: bool = False) -> None:
+        super().__init__(as_text, count_rows)
+        self.as_text = as_text
+        self.count_rows = count_rows
 
 
 def _sample(source: Source, config: DataConfig) -> pa.Table:
@@ -596,6 +604,7 @@ def _store_once(
     targets: tuple[str, ...],
     as_text: set[str],
     path: Path,
+    threads: bool,
 ) -> tuple[dict[str, dict[str, int]], list[Finding]]:
     names = sources[0].names
     kinds = {name: types[name].kind for name in names}
@@ -606,8 +615,7 @@ def _store_once(
     )
     levels: dict[str, dict[str, int]] = {n: {} for n in names if kinds[n] in ("category", "boolean")}
     notes: dict[tuple[str, str], Finding] = {}
-    partial = path.with_name(path.name + ".part")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+    with atomic_file(path) as partial, pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for source in sources:
             raw_types = {
                 name: number[name]
@@ -618,7 +626,7 @@ def _store_once(
                 for name in names
             }
             known = {name: list(levels[name]) for name in levels} if source is not sources[0] else {}
-            for raw in _blocks(source, config, raw_types):
+            for raw in _blocks(source, config, raw_types, threads):
                 start = source.num_rows
                 raw = _without_empty(_clean(raw, config.missing), source).select(list(names))
                 columns = []
@@ -644,25 +652,25 @@ def _store_once(
                             note if seen is None else replace(seen, count=seen.count + note.count)
                         )
                 writer.write_table(values, max_chunksize=STORED_ROWS)
-    partial.replace(path)
     return levels, list(notes.values())
 
 
-def _blocks(source: Source, config: DataConfig, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+def _blocks(
+    source: Source, config: DataConfig, types: Mapping[str, pa.DataType], threads: bool = False
+) -> Iterator[pa.Table]:
     if source.dialect is None:
         for batch in pq.ParquetFile(source.path).iter_batches(STORED_ROWS, columns=list(source.names)):
             yield pa.Table.from_batches([batch])
         return
-    schema = [(name, types[name]) for name in source.names]
+    ordered = {name: types[name] for name in source.names}
     try:
-        for batch in read_batches(source.path, source.dialect, dict(schema), config.missing, source.bad):
+        for batch in read_batches(source.path, source.dialect, ordered, config.missing, source.bad, threads=threads):
+            if threads and source.bad:
+                raise _ReadAgain(count_rows=True)
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError, EOFError, UnicodeError) as error:
-        encoding = source.dialect.encoding
         retyped = _retyped(error, source, types, pa.string())
-        if source.dialect.encoding != encoding:
-            raise _Retype("") from error
-        raise _Retype(next(name for name in types if retyped[name] != types[name])) from error
+        raise _ReadAgain([name for name in types if retyped[name] != types[name]]) from error
 
 
 def _codes(column: pa.ChunkedArray, levels: dict[str, int], known: Sequence[str] | None) -> pa.ChunkedArray:
@@ -678,77 +686,134 @@ def _codes(column: pa.ChunkedArray, levels: dict[str, int], known: Sequence[str]
     return pa.chunked_array(chunks, pa.int32())
 
 
-def _write_atomically(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
-
-
 # -- new rows -----------------------------------------------------------------------------------------------------
 
 
 def read_new_table(
     source: str, config: DataConfig, schema: Mapping[str, Any], rows_per_chunk: int
 ) -> Iterator[TableExamples]:
-    """Chunks of new rows, read with the columns and types of `schema`; targets are kept where they are there."""
+    """Chunks of new rows, read with the columns and types of `schema`; targets are kept where they are there.
+
+    Columns are found by name, in any order; others are passed over. A file without names is read by position. Rows with
+    too many or too few fields are in `set_aside` of the chunk before which they were met.
+
+    Raises:
+        DataError: a column that the network reads is missing.
+    """
     types = {name: ColumnType.from_dict(values) for name, values in schema["types"].items()}
     config = config.model_copy(update={"columns": None})
     file = open_source(Path(source).expanduser(), "", config, expected=schema["columns"])
-    _name_columns(file, schema)
-    absent = [name for name in schema["inputs"] if name not in file.names]
+    names = _known_columns(file, schema)
+    train = _levels_table(schema, names)
+    told = 0  # rows set aside that an earlier chunk has listed
+    for raw in _new_blocks(file, config):
+        start = file.num_rows
+        raw = _without_empty(_clean(raw.select(names), config.missing), file)
+        values = _values(raw, types)
+        rows = file.file_rows(0)
+        notes = _lost_values(raw, values, types, rows, start)
+        values, matched = _match_to(train, values, types, file)
+        for at in range(0, values.num_rows, rows_per_chunk):
+            part = values.slice(at, rows_per_chunk)
+            first = start + at
+            examples = _new_examples(
+                part, types, schema, source, replace(rows, start=-first, count=first + part.num_rows)
+            )
+            if at == 0:
+                examples.notes = notes + matched
+                examples.set_aside, told = _set_aside([file])[told:], len(file.bad)
+            yield examples
+    if told < len(file.bad):
+        nothing = pa.schema([(name, pa.string()) for name in names]).empty_table()
+        examples = _new_examples(_values(nothing, types), types, schema, source, file.file_rows(0))
+        examples.set_aside = _set_aside([file])[told:]
+        yield examples
+
+
+def read_labelled_table(config: DataConfig, schema: Mapping[str, Any]) -> TableExamples:
+    """All rows of a table with targets, read as `schema` says and not as they would be read alone.
+
+    Raises:
+        DataError: a column is missing, a target too; or too many rows are bad.
+    """
+    chunks = list(read_new_table(config.source, config, schema, rows_per_chunk=1 << 62))
+    aside = [pair for chunk in chunks for pair in chunk.set_aside]
+    if not chunks or not sum(map(len, chunks)):
+        raise DataError("the table has no rows that can be read.", config.source, "Give a file with at least one row.")
+    absent = [name for name in schema["targets"] if name not in chunks[0].target_columns]
     if absent:
-        free = [name for name in file.names if name not in schema["columns"]]
+        raise DataError(
+            f"there is no target: the column{'s' if len(absent) > 1 else ''} {', '.join(absent)} "
+            f"{'are' if len(absent) > 1 else 'is'} missing.",
+            config.source,
+            "Add what the right answers are; to answer without them: orthogon predict",
+        )
+    table = pa.concat_tables([chunk.table for chunk in chunks])
+    table = pa.table([_one_chunk(column) for column in table.columns], names=table.column_names)
+    rows = replace(chunks[-1].files[0], start=0, count=table.num_rows)
+    examples = _new_examples(table, chunks[0].column_types, schema, config.source, rows)
+    examples.notes = [note for chunk in chunks for note in chunk.notes]
+    examples.set_aside = aside
+    return examples
+
+
+def _new_examples(
+    table: pa.Table, types: Mapping[str, ColumnType], schema: Mapping[str, Any], source: str, rows: FileRows
+) -> TableExamples:
+    names = table.column_names
+    return TableExamples(
+        table,
+        {name: types[name] for name in names},
+        [name for name in schema["targets"] if name in names],
+        schema["inputs"],
+        name=source,
+        files=[rows],
+        reason=f"rows of a table like the one the network was trained on, from {Path(source).name}",
+    )
+
+
+def _new_blocks(file: Source, config: DataConfig) -> Iterator[pa.Table]:
+    """All columns as texts; starts again, past what was given out, where another encoding turns out to be right."""
+    given = 0
+    while True:
+        seen = 0
+        try:
+            for block in _blocks(file, config, {name: pa.string() for name in file.names}):
+                seen += block.num_rows
+                if seen > given:
+                    yield block.slice(max(0, block.num_rows - (seen - given)))
+                    given = seen
+            return
+        except _ReadAgain:
+            file.bad.clear()
+
+
+def _levels_table(schema: Mapping[str, Any], names: Sequence[str]) -> pa.Table:
+    """No rows, but the levels that the training table had."""
+    none = pa.array([], pa.int32())
+    known = {name: texts for name, texts in schema["levels"].items() if name in names}
+    columns = [pa.DictionaryArray.from_arrays(none, pa.array(texts, pa.string())) for texts in known.values()]
+    return pa.table(columns, names=list(known))
+
+
+def _known_columns(file: Source, schema: Mapping[str, Any]) -> list[str]:
+    """The columns of a new file that the training table had too; a file without names gets them by position."""
+    columns, targets, inputs = schema["columns"], schema["targets"], schema["inputs"]
+    by_name = file.dialect is None or (file.dialect.header and any(name in columns for name in file.names))
+    if file.dialect is not None and not by_name:
+        for names in (columns, [name for name in columns if name not in targets]):
+            if len(names) == len(file.names):
+                file.names = tuple(names)
+                file.dialect = replace(file.dialect, names=file.names)
+                break
+    absent = [name for name in inputs if name not in file.names]
+    if absent:
+        free = [name for name in file.names if name not in columns]
         hint = did_you_mean(absent[0], free) if free else ""
         raise DataError(
-            f"{len(absent)} of the {len(schema['inputs'])} columns that the network reads "
+            f"{len(absent)} of the {len(inputs)} columns that the network reads "
             f"{'are' if len(absent) > 1 else 'is'} missing: {', '.join(absent[:8])}.",
             str(file.path),
             f"{hint} Add the column{'s' if len(absent) > 1 else ''}; empty values are fine.".strip(),
         )
-    names = [name for name in schema["columns"] if name in file.names]
-    targets = [name for name in schema["targets"] if name in file.names]
-    raw_types = {name: pa.string() for name in file.names}
-    for raw in _blocks(file, config, raw_types):
-        start = file.num_rows
-        raw = _without_empty(_clean(raw.select(names), config.missing), file)
-        rows = replace(file.file_rows(start), count=raw.num_rows)
-        values = _values(raw, types)
-        notes = _lost_values(raw, values, types, rows, start)
-        known = {name: pa.array(texts, pa.string()) for name, texts in schema["levels"].items() if name in names}
-        train = pa.table(
-            [pa.DictionaryArray.from_arrays(pa.array([], pa.int32()), texts) for texts in known.values()],
-            names=list(known),
-        )
-        shared = values.select(list(known))
-        shared, matched = _match_to(train, shared, types, file)
-        for name in known:
-            values = values.set_column(values.column_names.index(name), name, shared.column(name))
-        for at in range(0, values.num_rows, rows_per_chunk):
-            part = values.slice(at, rows_per_chunk)
-            examples = TableExamples(
-                part,
-                {name: types[name] for name in names},
-                targets,
-                schema["inputs"],
-                name=source,
-                files=[replace(rows, start=-at, count=values.num_rows, first=_first_of(rows, file, start))],
-                reason=f"new rows of {file.path.name}",
-            )
-            examples.notes = notes + matched if at == 0 else []
-            yield examples
-
-
-def _first_of(rows: FileRows, file: Source, start: int) -> int:
-    return file.first_row + start
-
-
-def _name_columns(file: Source, schema: Mapping[str, Any]) -> None:
-    """Names for a file without a header: the training table's, by position, with or without the targets."""
-    if file.dialect is None or (any(name in schema["columns"] for name in file.names) and file.dialect.header):
-        return
-    without = [name for name in schema["columns"] if name not in schema["targets"]]
-    for names in (schema["columns"], without):
-        if len(names) == len(file.names):
-            file.names = tuple(names)
-            file.dialect = replace(file.dialect, names=file.names)
-            return
+    return [name for name in columns if name in file.names]
