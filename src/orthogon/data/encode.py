@@ -138,7 +138,9 @@ class RowEncoder:
         extent, strange = np.zeros(len(frame)), np.zeros(len(frame))
         for column, raw in zip(self.numbers, self._raw(frame), strict=True):
             middle, half = (column.low + column.high) / 2, (column.high - column.low) / 2 or 1.0
-            extent = np.fmax(extent, np.minimum(np.abs(raw - middle) / half, _LARGEST))
+            away = np.minimum(np.abs(raw - middle) / half, _LARGEST)
+            inside = (raw >= column.low) & (raw <= column.high)
+            extent = np.fmax(extent, np.where(inside, np.minimum(away, 1), away))  # rounding must not lead outside
             if not column.missing:
                 strange += np.isnan(raw)
         for j, category in enumerate(self.categories):
@@ -212,7 +214,7 @@ def date_parts(values: pd.Series) -> dict[str, NDArray[np.float64]]:
         "days": (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1),
         "month": dates.dt.month,
         "day": dates.dt.day,
-        "weekday": dates.dt.weekday,
+        "weekday": dates.dt.day_of_week,
         "hour": dates.dt.hour + dates.dt.minute / 60,
     }
     return {name: part.to_numpy(np.float64, na_value=np.nan) for name, part in parts.items()}

@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
@@ -388,8 +387,10 @@ class Tabular(Task):
                 part = train.take(np.sort(np.random.default_rng(self.seed).choice(len(train), most, replace=False)))
                 name += f" on {most:,} rows"
             if name == "trivial":
-                kinds = {target.kind == "regression" for target in self.targets}
-                name = {(True,): "mean", (False,): "majority class"}.get(tuple(sorted(kinds)), "majority and mean")
+                values = sum(target.kind == "regression" for target in self.targets)
+                name = (
+                    "majority class" if not values else "mean" if values == len(self.targets) else "majority and mean"
+                )
             said = system(self, _table(part), _table(dev))
             scores = self.score(self._answers(said, np.asarray(dev_ids)), dev)
             systems.append(Baseline(name, scores, time.monotonic() - clock))
@@ -454,7 +455,7 @@ class Tabular(Task):
                 numbers[:, at_numbers] = x[shuffle][:, at_numbers]
                 categories[:, at_categories] = c[shuffle][:, at_categories]
                 shuffled = self.score(self._answers(self._said(network, numbers, categories), intact.ids), dev)
-                drops.append(gap_interval(shuffled, intact, metric, paired=True))
+                drops.append(gap_interval(intact, shuffled, metric, paired=True))
             middle = [float(np.mean([getattr(drop, part) for drop in drops])) for part in ("value", "low", "high")]
             found.append(Importance(source, *middle))
         return sorted(found, key=lambda importance: -importance.drop)
@@ -524,7 +525,6 @@ class TabularObjective(Objective):
         self.net = network
         self.targets = task.targets
         self.smoothing = training.label_smoothing
-        self._scratch: list[tempfile.TemporaryDirectory[str]] = []  # deleted with the objective
         tensors = self._tensors(task, train)
         self.class_weights = [
             _class_weights(target, tensors[2][:, j], training.class_weights) for j, target in enumerate(self.targets)
@@ -542,11 +542,11 @@ class TabularObjective(Objective):
             examples, coded = examples.take(rows), coded[rows]
         n, num_numbers, num_categories = len(coded), task.encoder.num_numbers, len(task.encoder.categories)
         if n * 4 * (num_numbers + num_categories) > IN_MEMORY_BYTES:
-            self._scratch.append(tempfile.TemporaryDirectory(prefix="orthogon-"))
-            folder = Path(self._scratch[-1].name)
-            x: NDArray[np.float32] = np.memmap(folder / "numbers", np.float32, "w+", shape=(n, num_numbers))
-            c: NDArray[np.int32] = np.memmap(folder / "categories", np.int32, "w+", shape=(n, max(1, num_categories)))
-            c = c[:, :num_categories]
+            # a nameless file: it goes when the arrays go, also when the process is killed
+            with tempfile.TemporaryFile() as of_numbers, tempfile.TemporaryFile() as of_categories:
+                x: NDArray[np.float32] = np.memmap(of_numbers, np.float32, "w+", shape=(n, max(1, num_numbers)))
+                c: NDArray[np.int32] = np.memmap(of_categories, np.int32, "w+", shape=(n, max(1, num_categories)))
+            x, c = x[:, :num_numbers], c[:, :num_categories]
         else:
             x, c = np.empty((n, num_numbers), np.float32), np.empty((n, num_categories), np.int32)
         first = 0
