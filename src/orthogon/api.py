@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError
-from orthogon.metrics.intervals import interval
+from orthogon.metrics.intervals import estimate, gap_interval, interval
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
@@ -216,9 +216,7 @@ class Run(run_folder.Run):
             figures[each.title] = {name: _figure(part, each) for name, part in parts.items()}
         baselines = []
         for entry in self.baselines():
-            value = metric.error(entry["scores"])
-            low, high = interval(entry["scores"], metric)
-            baselines.append(BaselineFigure(entry["name"], Figure(value, low, high), entry["seconds"]))
+            baselines.append(BaselineFigure(entry["name"], _error(entry["scores"], metric), entry["seconds"]))
         importances: list[Any] = []
         if self._examples is not None:
             ids = scores.ids[: min(len(scores), 2000)]
@@ -496,26 +494,21 @@ class Comparison:
         first = self.runs[0]
         self.rows: list[dict[str, Any]] = []
         for run in self.runs:
-            low, high = interval(run.scores("dev"), run.metric)
             row: dict[str, Any] = {
                 "run": run.id,
-                "error": run.metric.error(run.scores("dev")),
-                "low": low,
-                "high": high,
+                **{{"value": "error"}.get(key, key): value for key, value in vars(_error(run.scores("dev"), run.metric)).items()},
                 "parameters": run.info["parameters"],
                 "seconds": run.info["seconds"],
                 "changed": {k: list(v) for k, v in differences(first.config, run.config).items()},
             }
             if run is not first and np.array_equal(run.scores("dev").ids, first.scores("dev").ids):
-                from orthogon.metrics.intervals import gap_interval
-
-                gap_low, gap_high = gap_interval(first.scores("dev"), run.scores("dev"), run.metric, paired=True)
-                row |= {"difference": row["error"] - self.rows[0]["error"], "gap_low": gap_low, "gap_high": gap_high}
+                gap = gap_interval(first.scores("dev"), run.scores("dev"), run.metric, paired=True)
+                row |= {"difference": gap.value, "gap_low": gap.low, "gap_high": gap.high}
             self.rows.append(row)
 
     def write(self) -> Path:
         """The page that shows the runs side by side, in the newest run's derived/ folder."""
-        from orthogon.report.page import compare_page
+        from orthogon.report.compare import compare_page
 
         path = self.runs[-1].derived / f"compare-{'-'.join(run.id for run in self.runs)}.html"
         write_text(path, compare_page([run.report_data() for run in self.runs]))
@@ -653,11 +646,14 @@ def inspect_data(
 
 def _figure(scores: Scores, metric: Metric) -> Figure:
     """The metric as people quote it, with its 95 % interval."""
-    value = metric.value(scores)
-    low, high = interval(scores, metric)
-    if metric.higher_is_better:
-        low, high = 1 - high, 1 - low
-    return Figure(value, low, high)
+    found = interval(scores, metric)
+    return Figure(found.value, found.low, found.high)
+
+
+def _error(scores: Scores, metric: Metric) -> Figure:
+    """The metric turned so that 0 is best, with its 95 % interval."""
+    found = estimate(scores, metric).interval()
+    return Figure(found.value, found.low, found.high)
 
 
 def _extra_sets(minutes: float | None, seed: int | None) -> list[str]:

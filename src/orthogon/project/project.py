@@ -324,6 +324,7 @@ class Project:
     ) -> Run:
         import torch
 
+        from orthogon.run.cost import measure
         from orthogon.training.loop import fit
 
         train = examples.take(splits["train"])
@@ -335,7 +336,13 @@ class Project:
         tell({"event": "network", "name": type(network).__name__, "parameters": parameters})
         objective = task.objective(network, train, dev, config.training)
         result: FitResult = fit(
-            objective, config.training, run.folder, seed=config.seed, resume=resume, listen=tell
+            objective,
+            config.training,
+            run.folder,
+            seed=config.seed,
+            resume=resume,
+            listen=tell,
+            expected_loss=task.expected_loss(),
         )
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
         earlier = run.info.get("seconds", 0.0)
@@ -343,6 +350,7 @@ class Project:
             run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
             return run
         run.save_network(network)
+        run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors"))
         tell({"event": "stage", "stage": "measuring"})
         for name, ids in self._measured(task, examples, splits, config.seed).items():
             part = examples.take(ids)

@@ -7,6 +7,7 @@ Nothing above this room knows what kind of problem it holds; nothing below it kn
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -167,6 +168,11 @@ class Task(ABC):
     def class_names(self) -> list[str]:
         """Names of the classes in the order of "probs"; empty where there are none."""
         return []
+
+    def expected_loss(self) -> float | None:
+        """Mean loss that a network which knows nothing has: log K for K classes; None where theory gives no figure."""
+        names = self.class_names()
+        return math.log(len(names)) if names else None
 
     def unlike_train(self, examples: Examples) -> NDArray[np.float64]:
         """(n,) how unlike train each input is: 0 typical, 1 at the edge of train, above 1 outside it."""
