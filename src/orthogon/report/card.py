@@ -12,7 +12,7 @@ from typing import Any
 
 from orthogon.report import words
 from orthogon.report.data import ReportData
-from orthogon.report.page import flatten
+from orthogon.report.render import flatten
 
 
 def model_card(data: ReportData) -> str:
@@ -98,12 +98,12 @@ def _figures(data: ReportData) -> str:
             (b.name, f"{words.error(b.error.value, unit)} {words.span(b.error.low, b.error.high, unit)}".strip())
             for b in data.baselines
         ]
-        rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
+        rung = data.rung("dev")
         if rung:
             own = f"{words.error(rung.value, unit)} {words.span(rung.low, rung.high, unit)}".strip()
             rows.insert(0, ("**this network**", own))
-        parts.append(f"Beside simple systems on the same split, {data.measure.title} on dev:")
-        parts.append(_table(("system", data.measure.title), rows))
+        parts.append(f"Beside simple systems on the same split, {data.error_title} on dev:")
+        parts.append(_table(("system", data.error_title), rows))
     if data.test_looks:
         parts.append(
             f"The test set was scored {data.test_looks} time{'' if data.test_looks == 1 else 's'} in this project."
@@ -114,8 +114,8 @@ def _figures(data: ReportData) -> str:
 
 def _limits(data: ReportData) -> str:
     lines = [
-        "- The figures hold for data like dev and test. On other data they say nothing; `orthogon predict` flags inputs "
-        "unlike the training data.",
+        "- The figures hold for data like dev and test. On other data they say nothing; `orthogon predict` flags "
+        "inputs unlike the training data.",
     ]
     mistakes = data.mistakes
     if mistakes is not None:

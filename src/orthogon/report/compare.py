@@ -12,7 +12,7 @@ from markupsafe import Markup
 from orthogon.report import plots, words
 from orthogon.report.bars import RUNG_NAMES, TONES, Bar, Value, bars
 from orthogon.report.data import Figure, ReportData
-from orthogon.report.page import flatten, render
+from orthogon.report.render import flatten, render
 from orthogon.run.folder import write_text
 
 FACTS = ("seed", "fingerprint", "parameters", "steps", "seconds", "network")  # of run.json, shown where they differ
@@ -30,21 +30,16 @@ def compare_page(runs: Sequence[ReportData], differences: Sequence[Figure | None
     """
     names = _names(runs)
     unit = runs[0].measure.unit
-    dev = [rung for run in runs if (rung := _rung(run, "dev"))]
+    dev = [
+        Value(name, rung.value, rung.low, rung.high, tone=_series(i))
+        for i, (name, run) in enumerate(zip(names, runs, strict=True))
+        if (rung := run.rung("dev"))
+    ]
     shown: dict[str, Any] = {
-        "title": " and ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other runs",
+        "title": _title(runs, names),
         "names": names,
-        "measure_title": runs[0].diagnosis.title if runs[0].diagnosis else runs[0].measure.title,
-        "dev": bars(
-            [
-                Value(name, r.value, r.low, r.high)
-                for name, run in zip(names, runs, strict=True)
-                if (r := _rung(run, "dev"))
-            ],
-            unit,
-        )
-        if dev
-        else [],
+        "measure_title": runs[0].error_title,
+        "dev": bars(dev, unit),
         "verdicts": [
             _verdict(names[0], name, difference, unit)
             for name, difference in zip(names[1:], differences, strict=False)
@@ -74,17 +69,19 @@ def _names(runs: Sequence[ReportData]) -> list[str]:
     return [run.run if one else f"{run.project}/{run.run}" for run in runs]
 
 
-def _rung(run: ReportData, name: str) -> Any:
-    return next((r for r in run.diagnosis.rungs if r.name == name), None) if run.diagnosis else None
+def _title(runs: Sequence[ReportData], names: Sequence[str]) -> str:
+    together = " and ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1} other runs"
+    return f"{runs[0].project}: runs {together}" if len({run.project for run in runs}) == 1 else together
 
 
 def _verdict(first: str, other: str, difference: Figure, unit: str) -> str:
-    size = f"{words.gap(abs(difference.value), unit).lstrip('+')}"
+    word = "better" if difference.high < 0 else "worse" if difference.low > 0 else ""
+    if word:
+        size = words.gap(abs(difference.value), unit).lstrip("+")
+        low, high = sorted((abs(difference.low), abs(difference.high)))
+        span = words.span(low, high, unit)
+        return f"{other} is {word} than {first} by {size} {span}, measured on the same dev examples."
     span = words.span(difference.low, difference.high, unit)
-    if difference.high < 0:
-        return f"{other} is better than {first} by {size} {span}, measured on the same dev examples."
-    if difference.low > 0:
-        return f"{other} is worse than {first} by {size} {span}, measured on the same dev examples."
     return f"{other} and {first} cannot be told apart: they differ by {words.gap(difference.value, unit)} {span}."
 
 
@@ -108,20 +105,22 @@ def _changes(runs: Sequence[ReportData]) -> list[tuple[str, list[str]]]:
     return [(key, cells) for key, cells in rows if len(set(cells)) > 1]
 
 
-def _rungs(runs: Sequence[ReportData], names: Sequence[str], unit: str) -> list[dict[str, Any]]:
+def _rungs(runs: Sequence[ReportData], names: Sequence[str], unit: str) -> list[Bar]:
     """For each rung that some run has, a bar a run; one scale for all."""
-    values: list[Value] = []
-    place: list[str] = []
-    for rung_name in RUNG_NAMES:
-        for name, run in zip(names, runs, strict=True):
-            rung = _rung(run, rung_name)
-            if rung is not None and rung_name != "floor":
-                values.append(Value(name, rung.value, rung.low, rung.high))
-                place.append(rung_name)
-    grouped: dict[str, list[Bar]] = {}
-    for rung_name, row in zip(place, bars(values, unit), strict=True):
-        grouped.setdefault(rung_name, []).append(row)
-    return [{"name": RUNG_NAMES[name], "word": name.replace("_", "-"), "rows": rows} for name, rows in grouped.items()]
+    values = []
+    for rung_name in list(RUNG_NAMES)[1:]:
+        title = RUNG_NAMES[rung_name]
+        for i, run in enumerate(runs):
+            rung = run.rung(rung_name)
+            if rung is not None:
+                values.append(Value(title, rung.value, rung.low, rung.high, note=names[i], tone=_series(i)))
+                title = ""
+    return bars(values, unit)
+
+
+def _series(i: int) -> str:
+    """The colour of a run, the same in bars and curves."""
+    return f"s{i % len(plots.SERIES)}"
 
 
 def _gaps(runs: Sequence[ReportData], unit: str) -> list[dict[str, Any]]:

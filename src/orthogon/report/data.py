@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.data.examples import Finding
     from orthogon.strategy.advice import Step
-    from orthogon.strategy.diagnosis import Diagnosis
+    from orthogon.strategy.diagnosis import Diagnosis, Rung
     from orthogon.strategy.mistakes import Mistakes
     from orthogon.tasks.task import Card, Importance
 
@@ -105,3 +105,15 @@ class ReportData:
     test_looks: int | None = None
     logbook: Sequence[Mapping[str, Any]] = ()
     examples: bool = True
+
+    @property
+    def error_title(self) -> str:
+        """What the 0-best error is called."""
+        if self.diagnosis is not None:
+            return self.diagnosis.title
+        return f"1 - {self.measure.title}" if self.measure.higher_is_better else self.measure.title
+
+    def rung(self, name: str) -> Rung | None:
+        """The diagnosis' rung of this name, or None where there is none."""
+        rungs = self.diagnosis.rungs if self.diagnosis is not None else ()
+        return next((rung for rung in rungs if rung.name == name), None)

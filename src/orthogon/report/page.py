@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
-import hashlib
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from orthogon.report import pictures, plots, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
+from orthogon.report.render import TAKE, clip, flatten, render, telling
 from orthogon.run.folder import write_text
 
-HERE = Path(__file__).parent
+if TYPE_CHECKING:
+    from orthogon.strategy.diagnosis import Rung
+
 PICTURE_BYTES = 1_900_000  # of the page's 3 MiB; text, tables and plots share the rest
 MAX_CASES = 60
 MAX_LOOKS = 12
 MAX_CLASSES = 24  # in the confusion matrix; a wider one cannot be read
 MAX_ROWS = 30  # of bars in one list
 MAX_FIELDS = (8, 60)  # columns of a row shown at once, and behind a click
-MAX_TEXT = 400  # characters of one value
 MAX_ATTENTION = 60  # rows or columns of an attention map
-TILE_COMMAND = "orthogon next --take {}"
 
 
 def page(data: ReportData) -> str:
@@ -74,7 +71,7 @@ def page(data: ReportData) -> str:
     shown |= {
         "data": data,
         "task": data.task.replace("_", " "),
-        "measure_title": data.measure.title,
+        "measure_title": data.error_title,
         "date": str(data.info.get("created", ""))[:10],
         "fingerprint": str(data.info.get("fingerprint", ""))[:16],
         "version": data.info.get("versions", {}).get("orthogon", "") if data.info else "",
@@ -87,43 +84,6 @@ def write(data: ReportData, path: Path) -> Path:
     """Write the report; a reader sees the old page or the new one, never half of one."""
     write_text(path, page(data))
     return path
-
-
-def render(template: str, shown: Mapping[str, Any]) -> str:
-    """A template filled in: every text escaped, style and script inside, and the script alone allowed to run."""
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = (HERE / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals |= {
-        "explained": words.EXPLAINED,
-        "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
-        "script": Markup(script),
-        "script_hash": f"sha256-{digest}",
-    }
-    first = environment.get_template(template).render(**shown, used=[])
-    # The glossary lists the words that the page explains; which ones, only the drawn page knows.
-    used = [word for word, text in words.EXPLAINED.items() if f'role="tooltip">{escape(text)}<' in first]
-    return environment.get_template(template).render(**shown, used=used).lstrip()
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested values as (dotted key, text) rows."""
-    rows: list[tuple[str, str]] = []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            rows += flatten(value, f"{name}.")
-        else:
-            rows.append((name, clip("–" if value is None or value in ({}, [], ()) else str(value))))
-    return rows
-
-
-def clip(text: str, length: int = MAX_TEXT) -> str:
-    """The text, cut where it would flood the page, with control characters made visible."""
-    text = "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 # -- the first screen ---------------------------------------------------------------------------------------------
@@ -152,24 +112,21 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
     tiles: list[dict[str, Any]] = []
     unit = data.measure.unit
     diagnosis = data.diagnosis
-    rungs = {rung.name: rung for rung in diagnosis.rungs} if diagnosis else {}
-    if "dev" in rungs:
-        dev = rungs["dev"]
+    dev, test = data.rung("dev"), data.rung("test")
+    name, share = data.error_title, unit == "%"
+    if dev is not None:
         lines: list[str] = [
-            Markup(f'On {words.count(dev.n, "dev example")}; <span class="span">{_between(dev, unit)}</span>')
+            _figure_line(f"On {words.count(dev.n, 'dev example')};" if share else f"{name} on {dev.n:,};", dev, unit)
         ]
-        if unit == "%" and 0 < dev.value < 0.5:
+        if share and 0 < dev.value < 0.5:
             lines.append(f"About 1 answer in {1 / dev.value:.0f} is wrong.")
         best = min(data.baselines, key=lambda b: b.error.value, default=None)
         if best is not None:
             better = ", is better" if best.error.value < dev.value else ""
             lines.append(escape(f"Best baseline, {best.name}{better}: {words.error(best.error.value, unit)}"))
-        if "test" in rungs:
-            test = rungs["test"]
-            lines.append(
-                Markup(f'Test: {words.error(test.value, unit)} <span class="span">{_between(test, unit)}</span>')
-            )
-        big = f"{words.error(dev.value, unit)} {data.measure.title if unit == '%' else ''}".strip()
+        if test is not None:
+            lines.append(_figure_line(f"Test: {words.error(test.value, unit)}", test, unit))
+        big = f"{words.error(dev.value, unit)} {name}" if share else words.error(dev.value, unit)
         tiles.append(
             {"title": "How good is it?", "big": big, "word": "", "words": False, "lines": lines, "command": ""}
         )
@@ -195,7 +152,7 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
                 "word": "",
                 "words": True,
                 "lines": [line for line in (step.reason, _gain(step, unit)) if line],
-                "command": TILE_COMMAND.format(step.number) if own else "",
+                "command": TAKE.format(step.number) if own else "",
             }
         )
     elif data.healthy:
@@ -212,9 +169,10 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
     return tiles
 
 
-def _between(rung: Any, unit: str) -> str:
+def _figure_line(text: str, rung: Rung, unit: str) -> Markup:
     span = words.span(rung.low, rung.high, unit)
-    return f"95 % between {span[1:-1].replace(', ', ' and ')}" if span else ""
+    between = f"95 % between {span[1:-1].replace(', ', ' and ')}" if span else ""
+    return Markup('{} <span class="span">{}</span>').format(text, between)
 
 
 def _why(data: ReportData) -> str:
@@ -238,7 +196,7 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
                 if own
                 else "This one is yours to do.",
                 "wrong_if": step.wrong_if,
-                "command": TILE_COMMAND.format(step.number) if own else "",
+                "command": TAKE.format(step.number) if own else "",
             }
         )
     return shown
@@ -257,7 +215,7 @@ def _baselines(data: ReportData) -> list[Bar]:
         Value(b.name, b.error.value, b.error.low, b.error.high, note=_trained_in(b.seconds), tone="quiet")
         for b in data.baselines
     ]
-    rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
+    rung = data.rung("dev")
     if rung is not None:
         took = _trained_in(float(data.info.get("seconds", math.nan)))
         values.append(Value("this network", rung.value, rung.low, rung.high, note=took))
@@ -290,7 +248,7 @@ def _curves(data: ReportData) -> list[Markup]:
     curves = []
     for panel, keys in (("loss", ("loss", "dev_loss")), ("error", ("dev_error",))):
         if any(row.get(key) is not None for row in data.history for key in keys):
-            figure = plots.learning_curves(data.history, data.measure.title, data.measure.unit == "%", (panel,))
+            figure = plots.learning_curves(data.history, data.error_title, data.measure.unit == "%", (panel,))
             curves.append(Markup(plots.to_svg(figure, f"curve-{panel}", labels[panel])))
     return curves
 
@@ -488,11 +446,6 @@ def _card(
         "more": fields[MAX_FIELDS[0] : MAX_FIELDS[1]],
         "attention": _attention(card) if attention and card.kind == "strings" else None,
     }
-
-
-def telling(fields: Mapping[str, str], order: Mapping[str, int]) -> list[tuple[str, str]]:
-    """The columns of a row, those that matter most to the network first."""
-    return sorted(fields.items(), key=lambda item: order.get(item[0], len(order)))
 
 
 def _differences(answer: str, truth: str) -> tuple[Markup, Markup]:

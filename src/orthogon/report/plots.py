@@ -226,16 +226,16 @@ def coverage(share: ArrayLike, error: ArrayLike, low: ArrayLike, high: ArrayLike
 
 def agreement(truth: ArrayLike, answer: ArrayLike, unit: str = "") -> Figure:
     """Answers against true values, at most 2,000 points; on the diagonal they agree."""
-    truth, answer = np.asarray(truth, float), np.asarray(answer, float)
-    rows = np.linspace(0, len(truth) - 1, min(len(truth), 2000)).astype(int)
-    truth, answer = truth[rows], answer[rows]
-    ends = float(min(truth.min(), answer.min())), float(max(truth.max(), answer.max()))
+    x, y = np.asarray(truth, float), np.asarray(answer, float)
+    rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
+    x, y = x[rows], y[rows]
+    ends = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     with rc_context(_RC):
         figure = Figure(figsize=(5.3, 4.2), layout="constrained")
         ax = figure.subplots()
         ax.set_title("Answer against truth" + (f" ({unit})" if unit else ""))
         # One path for all points: 2,000 separate marks would weigh 200 KiB in the page.
-        ax.plot(truth, answer, ".", color=BLUE, markersize=4, alpha=0.45, markeredgewidth=0, rasterized=len(rows) > 300)
+        ax.plot(x, y, ".", color=BLUE, markersize=4, alpha=0.45, markeredgewidth=0, rasterized=len(rows) > 300)
         ax.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         ax.set(xlabel="truth", ylabel="answer")
     return figure

@@ -1,4 +1,4 @@
-"""One screen of a terminal: how good, what limits it, the mistakes, what next. Reads well at 80 columns and in a pipe."""
+"""One screen of a terminal: how good, what limits it, mistakes, what next. Reads well at 80 columns and in a pipe."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from rich.text import Text
 
 from orthogon.report import words
 from orthogon.report.data import Case, ReportData
-from orthogon.report.page import TILE_COMMAND, clip, telling
+from orthogon.report.render import TAKE, clip, telling
 
 if TYPE_CHECKING:
+    from orthogon.strategy.advice import Step
     from orthogon.tasks.task import Card
 
 MISTAKES = 5
@@ -40,10 +41,10 @@ def screen(data: ReportData) -> RenderableType:
 def _network_line(data: ReportData) -> RenderableType | None:
     """The network beside its baselines on one line."""
     unit = data.measure.unit
-    rung = next((r for r in data.diagnosis.rungs if r.name == "dev"), None) if data.diagnosis else None
+    rung = data.rung("dev")
     if rung is None:
         return None
-    line = Text(f"{data.measure.title[:1].upper()}{data.measure.title[1:]} on dev: ")
+    line = Text(f"{data.error_title[:1].upper()}{data.error_title[1:]} on dev: ")
     line.append(f"network {words.error(rung.value, unit)}", style="bold")
     for baseline in sorted(data.baselines, key=lambda b: b.error.value):
         line.append(f" · {baseline.name} {words.error(baseline.error.value, unit)}", style="dim")
@@ -61,15 +62,21 @@ def _mistakes(data: ReportData) -> RenderableType | None:
     cases = [case for case in data.cases if case.card.truth != case.card.answer][:MISTAKES]
     if not cases or not data.examples:
         return None
+    return Group(Text("Worst mistakes", style="bold"), cards(cases, [row.name for row in data.importances]))
+
+
+def cards(cases: Sequence[Case], order: Sequence[str] = ()) -> RenderableType:
+    """Examples with their answers: drawings for pictures, the telling columns of rows, source and answer of strings.
+
+    Args:
+        order: names of columns, those that tell most first.
+    """
+    if not cases:
+        return Text("No mistakes to show.")
     kind = cases[0].card.kind
-    body: RenderableType
     if kind == "image":
-        body = Drawings(cases)
-    elif kind == "strings":
-        body = _strings(cases)
-    else:
-        body = _rows(cases, [row.name for row in data.importances])
-    return Group(Text("Worst mistakes", style="bold"), body)
+        return Drawings(cases)
+    return _strings(cases) if kind == "strings" else _rows(cases, order)
 
 
 def _rows(cases: Sequence[Case], order: Sequence[str]) -> Table:
@@ -106,16 +113,22 @@ def _sure(card: Card) -> str:
 
 
 def _steps(data: ReportData) -> RenderableType | None:
-    if not data.steps:
-        return Group(Text("Next", style="bold"), Text(data.healthy)) if data.healthy else None
+    if not (data.steps or data.healthy):
+        return None
+    return next_steps(data.steps[:STEPS], data.healthy, data.measure.unit)
+
+
+def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%") -> RenderableType:
+    """The ranked steps, each with what it could bring, its command and its reason; the note where there are none."""
     lines: list[RenderableType] = [Text("Next", style="bold")]
-    unit = data.measure.unit
-    for step in data.steps[:STEPS]:
+    if not steps:
+        lines.append(Text(note))
+    for step in steps:
         gain = step.gain_at_most
         head = Text(f"{step.number}  ")
         head.append(step.knob, style="bold")
         head.append(f"  {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}")
-        head.append(f"  {TILE_COMMAND.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
+        head.append(f"  {TAKE.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
         lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
     return Group(*lines)
 
@@ -132,7 +145,7 @@ def _where(data: ReportData) -> RenderableType | None:
 
 
 class Drawings:
-    """Pictures side by side, two pixels to a character cell, each with what was said of it beneath."""
+    """Pictures side by side, two pixels to a character cell, with what was said of them beneath; wraps."""
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self.cases = cases
@@ -141,10 +154,15 @@ class Drawings:
         coloured = console.color_system is not None and not console.no_color
         images = [case.card.image for case in self.cases]
         tiny = all(image is not None and max(image.shape[:2]) <= TINY for image in images)
-        width = max(DRAWN, 14)
+        width = DRAWN
         room = max(1, (options.max_width + 2) // (width + 2))
-        cases = self.cases[:room]
-        if coloured or tiny:
+        for first in range(0, len(self.cases), room):
+            if first:
+                yield Segment.line()
+            yield from self._row(self.cases[first : first + room], width, coloured, coloured or tiny)
+
+    def _row(self, cases: Sequence[Case], width: int, coloured: bool, draw: bool) -> Iterator[Segment]:
+        if draw:
             drawings = [list(_draw(case.card.image, coloured)) for case in cases if case.card.image is not None]
             for line in range(max(map(len, drawings), default=0)):
                 for drawing in drawings:

@@ -25,7 +25,7 @@ EXPLAINED = {
     "reversed": "The later set is easier than the earlier one.",
     "undetermined": "There are too few examples to tell whether it is there.",
     "unknown": "It cannot be told: the network already does better than the people it is compared with.",
-    "variance or data mismatch": "Error added on new examples; a train-dev set would tell which of the two causes it is.",
+    "variance or data mismatch": "Error added on new examples; a train-dev set would tell the two causes apart.",
     "dev set too small": "With so few dev examples a good system cannot be told from a bad one.",
     "healthy": "No part of the error is shown to be worth acting on.",
     "baseline": "A simple system trained on the same examples; the network has to beat it to earn its keep.",
