@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Generator, Tensor, nn
 
 from orthogon.data.examples import Example, Examples
-from orthogon.data.loader import FileLoader, MemoryLoader
+from orthogon.data.loader import FileLoader, MemoryLoader, num_batches
 from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
@@ -27,6 +27,7 @@ from orthogon.models.convnet import ConvNet
 from orthogon.nn.augment import random_affine, random_brightness, random_erase
 from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
+from orthogon.training.distributed import rank, world
 from orthogon.training.objective import LossSum, Objective
 
 LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
@@ -412,14 +413,10 @@ class _ImageObjective(Objective):
         self.truth = torch.from_numpy(truth[self.rows])
         self.weights = class_weights(training, task.classes, truth[self.rows])
         self.train, self.dev = train, dev
-        batch_size = training.batch_size or 64
+        self.batch_size = training.batch_size or 64
         in_memory = len(self.rows) * task.channels * task.size**2 <= task.config.memory_mib * 2**20
-        self.loader: MemoryLoader | FileLoader
-        if in_memory:
-            pixels = task._pixels(train, self.rows)
-            self.loader = MemoryLoader((pixels, self.truth), batch_size, task.seed, transform=self._transform)
-        else:
-            self.loader = FileLoader(self._get, len(self.rows), batch_size, task.seed, workers=training.workers)
+        self._pixels = task._pixels(train, self.rows) if in_memory else None
+        self._loader: MemoryLoader | FileLoader | None = None
         self._dev_pixels = list(task._batches(dev)) if dev is not None and in_memory else None
         self._dev_truth = torch.from_numpy(task._truth(dev)) if dev is not None else None
 
@@ -441,10 +438,19 @@ class _ImageObjective(Objective):
         return self._network
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        return self.loader.batches(epoch, start)
+        if self._loader is None:  # the processes have found each other only now
+            n, size, seed = len(self.rows), self.batch_size, self.task.seed
+            if self._pixels is not None:
+                tensors = (self._pixels, self.truth)
+                self._loader = MemoryLoader(tensors, size, seed, transform=self._transform, rank=rank(), world=world())
+            else:
+                self._loader = FileLoader(
+                    self._get, n, size, seed, workers=self.training.workers, rank=rank(), world=world()
+                )
+        return self._loader.batches(epoch, start)
 
     def batches_per_epoch(self) -> int:
-        return len(self.loader)
+        return num_batches(len(self.rows), self.batch_size)
 
     def loss(self, batch: Any) -> LossSum:
         device = _device(self._network)
