@@ -393,6 +393,12 @@ def test_a_class_absent_from_train_is_named_with_place_and_remedy() -> None:
         make_splits(Rows(100, late, times=np.arange(100)), config(time="when"), late)
 
 
+def test_strata_may_be_numbers_while_the_targets_name_the_classes() -> None:
+    labels = np.array(["a"] * 90 + ["b"] * 10)
+    with pytest.raises(DataError, match='absent from train: "b"'):
+        make_splits(Rows(100, labels, times=np.arange(100)), config(time="when"), (labels == "b").astype(int))
+
+
 def test_quantiles_absent_from_train_are_no_error() -> None:
     values = np.arange(100.0)
     splits = make_splits(Rows(100, values, times=np.arange(100)), config(time="when"), (values // 10).astype(int))

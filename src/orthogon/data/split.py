@@ -67,8 +67,8 @@ def make_splits(examples: Examples, config: DataConfig, strata: NDArray[Any] | N
         examples: what to split; `given_split`, `domains`, `groups` and `times` are honoured where they exist.
         config: sizes and rules. A share is of the examples that can be chosen: of the target domain where one is set,
             else of all that the user has not placed.
-        strata: (n,) key that each part should hold in equal shares. Text keys are class names, which train must not
-            lack; numbers are quantiles of a value.
+        strata: (n,) key that each part should hold in equal shares: the class, a quantile of the value. With strata,
+            targets that are texts are classes, and train must not lack one.
         seed: decides every random choice.
     Raises:
         ConfigError: sizes or settings contradict each other.
@@ -87,8 +87,7 @@ def make_splits(examples: Examples, config: DataConfig, strata: NDArray[Any] | N
     fixed = np.zeros(n, dtype=bool)
     fixed[units[~candidates & labelled]] = True
     rows = np.flatnonzero(candidates & ~fixed[units])
-    classes, class_names = _codes(strata, n)
-    codes = _with_domains(classes, examples)
+    codes = _with_domains(_codes(strata, n)[0], examples)
     if wanted:
         if examples.times is None:
             part[rows] = _deal(rows, units, codes, wanted, _rng(seed, "dev and test"))
@@ -101,7 +100,8 @@ def make_splits(examples: Examples, config: DataConfig, strata: NDArray[Any] | N
     if num_train_dev:
         part[train_rows] = _deal(train_rows, units, codes, {TRAIN_DEV: num_train_dev}, _rng(seed, "train-dev"))
         train_rows = np.flatnonzero((part == TRAIN) & labelled)
-    _check_classes(examples, strata, class_names, classes, part, labelled)
+    if strata is not None:
+        _check_classes(examples, part, labelled)
     kept = _nested_share(train_rows, codes[train_rows], config.train_fraction, _rng(seed, "train fraction"))
 
     parts = {SPLIT_NAMES[TRAIN]: kept}
@@ -454,17 +454,12 @@ def _check_filled(
     )
 
 
-def _check_classes(
-    examples: Examples,
-    strata: NDArray[Any] | None,
-    class_names: list[Any],
-    codes: NDArray[np.int32],
-    part: NDArray[np.int8],
-    labelled: NDArray[np.bool_],
-) -> None:
-    """A class that train lacks cannot be learned; strata that are numbers are not classes."""
-    if strata is None or strata.dtype.kind not in "OUST":
+def _check_classes(examples: Examples, part: NDArray[np.int8], labelled: NDArray[np.bool_]) -> None:
+    """A class that train lacks cannot be learned."""
+    targets = examples.targets()
+    if targets.ndim != 1 or targets.dtype.kind not in "OUST":
         return
+    codes, class_names = _codes(targets, len(targets))
     seen = np.bincount(codes[labelled & (part == TRAIN)], minlength=len(class_names) + 1)
     absent = [k for k in np.unique(codes[labelled]) if seen[k] == 0 and k < len(class_names)]
     if not absent:
