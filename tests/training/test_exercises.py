@@ -1,0 +1,326 @@
+"""Gradient descent in its forms, and the exercises on it: plain NumPy beside the product's loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits, make_moons
+from torch import Tensor, nn
+
+from orthogon.models.mlp import MLP
+from orthogon.nn.losses import binary_cross_entropy, softmax_cross_entropy
+from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import FitResult, fit
+from orthogon.training.objective import LossSum, Objective
+
+Array = NDArray[np.float64]
+
+
+def train(objective: Objective, **config: Any) -> FitResult:
+    defaults = {"schedule": "constant", "preflight": False, "keep_best": False, "device": "cpu"}
+    return fit(objective, TrainingConfig(**{**defaults, **config}))
+
+
+# -- one parameter ----------------------------------------------------------------------------------------------
+
+
+class Parabola(Objective):
+    """J = c₀ w² + c₁ w + c₂ with the coefficients fed as data; no network."""
+
+    def __init__(self, coefficients: tuple[float, float, float]) -> None:
+        self.w = nn.Parameter(torch.zeros((), dtype=torch.float64))
+        self.coefficients = torch.tensor(coefficients, dtype=torch.float64)[:, None]  # (3, 1)
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return {"w": self.w}
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        return iter([self.coefficients][start:])
+
+    def batches_per_epoch(self) -> int:
+        return 1
+
+    def loss(self, batch: Tensor) -> LossSum:
+        return batch[0, 0] * self.w**2 + batch[1, 0] * self.w + batch[2, 0], 1.0, {}
+
+
+@pytest.mark.system("ex.tf-intro")
+def test_the_minimum_of_a_parabola() -> None:
+    # W.tf-intro: w² − 10 w + 25, alpha 0.01
+    w = 0.0
+    for _ in range(1000):
+        w -= 0.01 * (2 * w - 10)
+    assert w == pytest.approx(4.999999991585, abs=1e-12)
+    for steps, expected in ((1, 0.1), (1000, w)):
+        objective = Parabola((1.0, -10.0, 25.0))
+        train(objective, optimiser="sgd", lr=0.01, steps=steps, evaluate_every=1000)
+        assert objective.w.item() == pytest.approx(expected, abs=1e-12)
+
+    other = Parabola((1.0, -20.0, 100.0))  # other data, the same program
+    train(other, optimiser="sgd", lr=0.01, steps=1000, evaluate_every=1000)
+    assert other.w.item() == pytest.approx(10, abs=1e-7)
+
+
+# -- batch, mini-batch, stochastic ------------------------------------------------------------------------------
+
+
+class Digits(Objective):
+    """Digits, classes 0..9, with the mean loss of every update recorded."""
+
+    def __init__(self, network: nn.Module, batch_size: int, num_examples: int = 1797) -> None:
+        data = load_digits()
+        self.inputs = torch.tensor(data.data[:num_examples] / 16, dtype=torch.float32)
+        self.targets = torch.tensor(data.target[:num_examples])
+        self.net, self.batch_size = network, batch_size
+        self.costs: list[float] = []
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return dict(self.net.named_parameters())
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(self.inputs), generator=torch.Generator().manual_seed(epoch))
+        return ((self.inputs[ids], self.targets[ids]) for ids in order.split(self.batch_size)[start:])
+
+    def batches_per_epoch(self) -> int:
+        return math.ceil(len(self.inputs) / self.batch_size)
+
+    def loss(self, batch: Any) -> LossSum:
+        loss, count = softmax_cross_entropy(self.net(batch[0]), batch[1])
+        self.costs.append(loss.item() / count)
+        return loss, count, {}
+
+    def cost(self) -> float:
+        """J over all examples."""
+        with torch.no_grad():
+            return softmax_cross_entropy(self.net(self.inputs), self.targets)[0].item() / len(self.inputs)
+
+    def evaluate(self) -> dict[str, float]:
+        return {"loss": self.cost()}
+
+
+@pytest.mark.system("opt.batch")
+def test_batch_gradient_descent_lowers_the_cost_at_every_step() -> None:
+    torch.manual_seed(0)
+    objective = Digits(MLP(64, [], 10), batch_size=1797)
+    train(objective, optimiser="sgd", lr=0.1, epochs=100)
+    assert len(objective.costs) == 100  # one step a pass
+    assert all(after < before for before, after in pairwise(objective.costs))
+    assert objective.costs[-1] < 0.7 * objective.costs[0]
+
+
+@pytest.mark.system("opt.sgd")
+@pytest.mark.parametrize("seed", range(3))
+def test_single_examples_make_the_cost_noisier_than_batches_of_64(seed: int) -> None:
+    spread, updates = {}, {}
+    for batch_size in (1, 64):
+        torch.manual_seed(seed)
+        objective = Digits(MLP(64, [16], 10), batch_size, num_examples=640)
+        train(objective, optimiser="sgd", lr=0.01, epochs=2)
+        updates[batch_size] = len(objective.costs)
+        spread[batch_size] = np.var(np.diff(objective.costs[len(objective.costs) // 2 :]))
+    assert updates == {1: 1280, 64: 20}
+    assert spread[1] > 10 * spread[64]
+
+
+@pytest.mark.system("opt.minibatch")
+def test_mini_batches_need_fewer_passes_than_batch_and_less_work_than_single_examples() -> None:
+    # Each at the same rate, until J over all examples is 0.3. A stopwatch would be no test: what costs time is the
+    # number of updates, of one example or 64 alike (benchmarks/minibatch.py takes the time).
+    epochs, updates, costs = {}, {}, {}
+    for batch_size, limit in ((1797, 150), (64, 20), (1, 1)):
+        torch.manual_seed(0)
+        objective = Digits(MLP(64, [32], 10), batch_size)
+        result = train(objective, optimiser="sgd", lr=0.1, epochs=limit, evaluate_every=29)
+        curve = [(event["step"], event["dev_loss"]) for event in result.history]
+        reached = next((step for step, loss in curve if loss < 0.3), limit * objective.batches_per_epoch())
+        updates[batch_size] = reached
+        epochs[batch_size] = reached / objective.batches_per_epoch()
+        costs[batch_size] = objective.costs
+    assert epochs[64] < epochs[1797] / 3
+    assert updates[64] < updates[1]
+    # J of mini-batches trends down, but not at every step
+    steps = np.diff(costs[64][:200])
+    assert (steps > 0).any()
+    assert np.mean(costs[64][-29:]) < np.mean(costs[64][:29]) / 3
+
+
+# -- MOONS ------------------------------------------------------------------------------------------------------
+
+LAYERS = (2, 5, 2, 1)
+ALPHA = 0.0007
+EPOCHS = 10_000
+# W.optim: accuracy, loss over all examples after the last update
+MOONS: dict[str, tuple[float, float | None]] = {
+    "gd": (0.79667, 0.43323),
+    "momentum": (0.79667, 0.43360),
+    "adam": (0.94, 0.12865),
+    "rmsprop": (0.94, 0.12883),
+    "staircase": (0.9467, None),
+}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "gd": {"optimiser": "sgd"},
+    "momentum": {"optimiser": "momentum"},
+    "adam": {"optimiser": "adam"},
+    "rmsprop": {"optimiser": "rmsprop", "beta2": 0.9},
+    "staircase": {"optimiser": "sgd", "lr": 0.1, "schedule": "staircase", "decay_every": 1000},
+}
+
+
+def moons() -> tuple[Array, Array, Array]:
+    """X (2, 300), Y (1, 300), and the first weights and biases as one vector, W1 b1 W2 b2 W3 b3."""
+    np.random.seed(3)
+    X, y = make_moons(300, noise=0.2)
+    np.random.seed(3)
+    start = []
+    for n_in, n_out in pairwise(LAYERS):
+        start += [np.random.randn(n_out * n_in) * np.sqrt(2 / n_in), np.zeros(n_out)]
+    return X.T, y[None, :].astype(float), np.concatenate(start)
+
+
+def moons_order(epoch: int) -> NDArray[np.int64]:
+    """The shuffle of an epoch, counted from 1."""
+    return np.random.RandomState(10 + epoch).permutation(300)
+
+
+def layers(theta: Array) -> list[Array]:
+    """W1 (5, 2), b1 (5, 1), W2, b2, W3, b3 as views of the vector."""
+    parts, end = [], 0
+    for n_in, n_out in pairwise(LAYERS):
+        for columns in (n_in, 1):
+            parts.append(theta[end : end + n_out * columns].reshape(n_out, columns))
+            end += n_out * columns
+    return parts
+
+
+def forward(X: Array, W1: Array, b1: Array, W2: Array, b2: Array, W3: Array, b3: Array) -> tuple[Array, Array, Array]:
+    A1 = np.maximum(W1 @ X + b1, 0)
+    A2 = np.maximum(W2 @ A1 + b2, 0)
+    return A1, A2, 1 / (1 + np.exp(-(W3 @ A2 + b3)))
+
+
+def backward(X: Array, Y: Array, parameters: list[Array]) -> Array:
+    """dJ/dθ, in the order of θ."""
+    _, _, W2, _, W3, _ = parameters
+    A1, A2, A3 = forward(X, *parameters)
+    dZ3 = (A3 - Y) / Y.shape[1]
+    dZ2 = (W3.T @ dZ3) * (A2 > 0)
+    dZ1 = (W2.T @ dZ2) * (A1 > 0)
+    pairs = ((dZ1, X), (dZ2, A1), (dZ3, A2))
+    return np.concatenate([part for dZ, A in pairs for part in ((dZ @ A.T).ravel(), dZ.sum(axis=1))])
+
+
+def descend_in_numpy(name: str, epochs: int) -> tuple[float, float, list[Array]]:
+    """(accuracy, loss, parameters) after 5 mini-batches an epoch, 64 64 64 64 44, step by step."""
+    X, Y, theta = moons()
+    V, S, t, alpha = np.zeros_like(theta), np.zeros_like(theta), 0, ALPHA
+    parameters = layers(theta)  # views: they follow theta
+    for epoch in range(1, epochs + 1):
+        if name == "staircase":
+            alpha = 0.1 / (1 + (epoch - 1) // 1000)
+        order = moons_order(epoch)
+        X_shuffled, Y_shuffled = X[:, order], Y[:, order]
+        for first in range(0, 300, 64):
+            batch = slice(first, first + 64)
+            g = backward(X_shuffled[:, batch], Y_shuffled[:, batch], parameters)
+            t += 1
+            if name == "momentum":
+                V = 0.9 * V + 0.1 * g
+                theta -= alpha * V
+            elif name == "rmsprop":
+                S = 0.9 * S + 0.1 * g * g
+                theta -= alpha * g / (np.sqrt(S) + 1e-8)
+            elif name == "adam":
+                V = 0.9 * V + 0.1 * g
+                S = 0.999 * S + 0.001 * g * g
+                theta -= alpha * (V / (1 - 0.9**t)) / (np.sqrt(S / (1 - 0.999**t)) + 1e-8)
+            else:
+                theta -= alpha * g
+    A = forward(X, *parameters)[-1]
+    loss = -np.mean(Y * np.log(A) + (1 - Y) * np.log(1 - A))
+    return float(np.mean((A > 0.5) == Y)), float(loss), parameters
+
+
+class Moons(Objective):
+    """The same through the product: network, loss, loop."""
+
+    def __init__(self) -> None:
+        X, Y, start = moons()
+        self.inputs, self.targets = torch.tensor(X.T), torch.tensor(Y.T)
+        self.net = MLP(LAYERS[0], LAYERS[1:-1], LAYERS[-1]).double()
+        with torch.no_grad():
+            for parameter, value in zip(self.net.parameters(), layers(start), strict=True):
+                parameter.copy_(torch.tensor(value).reshape(parameter.shape))
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return dict(self.net.named_parameters())
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.tensor(moons_order(epoch))
+        return ((self.inputs[ids], self.targets[ids]) for ids in order.split(64)[start:])
+
+    def batches_per_epoch(self) -> int:
+        return 5
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> LossSum:
+        loss, count = binary_cross_entropy(self.net(batch[0]), batch[1])
+        return loss, count, {}
+
+    def figures(self) -> tuple[float, float]:
+        """Accuracy and mean loss over all examples."""
+        with torch.no_grad():
+            logits = self.net(self.inputs)
+            loss, count = binary_cross_entropy(logits, self.targets)
+            return ((logits > 0) == (self.targets > 0.5)).double().mean().item(), loss.item() / count
+
+
+def check_moons(name: str, accuracy: float, loss: float) -> None:
+    expected_accuracy, expected_loss = MOONS[name]
+    assert accuracy == pytest.approx(expected_accuracy, abs=1e-4)
+    if expected_loss is not None:
+        assert loss == pytest.approx(expected_loss, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", MOONS)
+def test_optimisers_on_moons_follow_numpy_through_the_first_epochs(name: str) -> None:
+    _, loss, parameters = descend_in_numpy(name, epochs=60)
+    objective = Moons()
+    train(objective, **{"lr": ALPHA, **CONFIGS[name]}, epochs=60, monitor_every=1000)
+    assert objective.figures()[1] == pytest.approx(loss, abs=1e-9)
+    for ours, value in zip(objective.net.parameters(), parameters, strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), value.reshape(ours.shape), atol=1e-9)
+
+
+@pytest.mark.system("ex.optim", "opt.decay")
+@pytest.mark.parametrize("name", ["gd", "adam", "staircase"])
+def test_optimisers_on_moons_in_numpy(name: str) -> None:
+    accuracy, loss, _ = descend_in_numpy(name, EPOCHS)
+    check_moons(name, accuracy, loss)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["momentum", "rmsprop"])
+def test_the_other_optimisers_on_moons_in_numpy(name: str) -> None:
+    accuracy, loss, _ = descend_in_numpy(name, EPOCHS)
+    check_moons(name, accuracy, loss)
+
+
+@pytest.mark.slow
+@pytest.mark.system("ex.optim", "opt.decay")
+@pytest.mark.parametrize("name", MOONS)
+def test_optimisers_on_moons_through_the_loop(name: str) -> None:
+    objective = Moons()
+    train(objective, **{"lr": ALPHA, **CONFIGS[name]}, epochs=EPOCHS, monitor_every=1000)
+    check_moons(name, *objective.figures())
