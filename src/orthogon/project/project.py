@@ -326,6 +326,7 @@ class Project:
 
         from orthogon.run.cost import measure
         from orthogon.training.loop import fit
+        from orthogon.training.plan import plan
 
         train = examples.take(splits["train"])
         dev = examples.take(splits["dev"]) if "dev" in splits else None
@@ -335,6 +336,8 @@ class Project:
         run.note(parameters=parameters, network=type(network).__name__)
         tell({"event": "network", "name": type(network).__name__, "parameters": parameters})
         objective = task.objective(network, train, dev, config.training)
+        if not resume:
+            tell({"event": "plan", "text": str(plan(objective, config.training))})
         result: FitResult = fit(
             objective,
             config.training,

@@ -1,0 +1,266 @@
+"""Every verb on a real project: what it prints where, its exit code, and that nothing of the user's is touched."""
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+QUICK = ("--set", "training.epochs=2", "--set", "training.preflight=false")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a table, and a project in which it has been started once."""
+    import contextlib
+    import io
+    import os
+
+    from orthogon.cli import main
+
+    home = tmp_path_factory.mktemp("home")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 2))
+    colour = rng.choice(["red", "green"], size=300)
+    label = np.where(x[:, 0] + 0.5 * (colour == "red") + 0.1 * rng.normal(size=300) > 0, "yes", "no")
+    with open(home / "people.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["height", "weight", "colour", "buys"])
+        writer.writerows([f"{a:.4f}", f"{b:.4f}", c, y] for (a, b), c, y in zip(x, colour, label, strict=True))
+    here = os.getcwd()
+    os.chdir(home)
+    try:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out), pytest.raises(SystemExit) as stop:
+            main(["start", "people.csv", "--target", "buys", *QUICK])
+        assert stop.value.code == 0
+        (home / "screen.txt").write_text(out.getvalue())
+    finally:
+        os.chdir(here)
+    return home
+
+
+@pytest.fixture(autouse=True)
+def stand_at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+
+
+@pytest.mark.system("strat.first")
+def test_start_gives_splits_metric_baselines_and_a_report_from_one_command(home: Path) -> None:
+    screen = (home / "screen.txt").read_text()
+    for part in ("Data", "300 examples", "Splits", "train 180", "Checks", "Network", "predict"):
+        assert part in screen, part
+    assert re.search(r"majority", screen)
+    run = home / "people-orthogon/runs/0001"
+    assert (run / "derived/report.html").stat().st_size < 3 * 2**20
+    assert (run / "MODEL_CARD.md").read_text().startswith("#")
+    info = json.loads((run / "run.json").read_text())
+    assert info["status"] == "finished"
+    assert info["split_sizes"] == {"train": 180, "dev": 60, "test": 60}
+    assert {"python", "torch", "orthogon"} <= set(info["versions"])
+    assert info["fingerprint"]
+
+
+def test_every_hyper_parameter_stands_in_the_run(home: Path) -> None:
+    import yaml
+
+    config = yaml.safe_load((home / "people-orthogon/runs/0001/config.yaml").read_text())
+    assert config["training"]["epochs"] == 2
+    for key in ("lr", "batch_size"):
+        assert config["training"][key] is not None, key
+
+
+def test_no_file_of_a_run_is_a_pickle(home: Path) -> None:
+    for path in (home / "people-orthogon").rglob("*"):
+        if path.is_file():
+            assert path.suffix not in {".pkl", ".pickle", ".pt", ".pth", ".joblib"}
+            if path.suffix == ".npz":
+                with np.load(path, allow_pickle=False) as arrays:
+                    for name in arrays.files:
+                        assert arrays[name].dtype != object
+
+
+@pytest.mark.parametrize("verb", ["diagnose", "errors", "next", "runs"])
+def test_json_is_json_and_nothing_else_is_on_stdout(cli, verb: str) -> None:
+    code, out, err = cli(verb, "--json")
+    assert code == 0, err
+    assert json.loads(out)
+    assert err == ""
+
+
+@pytest.mark.parametrize("verb", ["diagnose", "errors", "next", "runs", "describe"])
+def test_verbs_print_something_to_read(cli, verb: str) -> None:
+    code, out, err = cli(verb)
+    assert code == 0, err
+    assert len(out.splitlines()) >= 2
+    assert err == ""
+
+
+def test_describe_lists_every_parameter(cli) -> None:
+    code, out, _ = cli("describe", "--json")
+    assert code == 0
+    layers = json.loads(out)
+    assert sum(layer["parameters"] for layer in layers["layers"]) == layers["parameters"]
+
+
+def test_predict_answers_and_keeps_going_past_a_bad_row(cli, home: Path) -> None:
+    (home / "new.csv").write_text("height,weight,colour\n2.0,0,red\nx\n-2.0,0,green\n1e9,0,red\n")
+    code, out, err = cli("predict", "new.csv", "-o", "answers.csv")
+    assert code == 0, err
+    rows = list(csv.DictReader(open(home / "answers.csv")))
+    assert len(rows) == 4
+    good = [row for row in rows if not row["problem"]]
+    assert len(good) == 3
+    assert abs(float(good[0]["p_yes"]) + float(good[0]["p_no"]) - 1) < 1e-4
+    assert float(good[2]["unlike_train"]) > 1
+    assert "unlike the training data" in out
+    code, _, err = cli("predict", "new.csv", "-o", "answers.csv")
+    assert code == 2
+    assert "exists already" in err
+
+
+def test_evaluate_gives_figures_with_intervals(cli, home: Path) -> None:
+    code, out, err = cli("evaluate", "people.csv", "--json")
+    assert code == 0, err
+    for figure in json.loads(out)["figures"]:
+        assert figure["low"] is None or figure["low"] <= figure["value"] <= figure["high"]
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own deprecations
+def test_export_is_checked_and_carries_the_labels(cli, home: Path) -> None:
+    import onnx
+
+    code, out, err = cli("export", "-o", "model.onnx")
+    assert code == 0, err
+    assert "checked under onnxruntime" in out
+    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(home / "model.onnx").metadata_props}
+    assert facts["orthogon.classes"] == ["no", "yes"]
+
+
+def test_a_second_start_adds_a_run_and_shows_what_changed(cli, home: Path) -> None:
+    before = (home / "people.csv").read_bytes()
+    code, out, err = cli("start", "people.csv", "--target", "buys", *QUICK, "--seed", "3")
+    assert code == 0, err
+    assert "Against run 0001: seed 0 → 3" in out
+    code, out, _ = cli("runs", "--json")
+    assert [row["run"] for row in json.loads(out)["runs"]][:2] == ["0001", "0002"]
+    assert (home / "people.csv").read_bytes() == before
+    code, out, err = cli("compare", "1", "2")
+    assert code == 0, err
+    assert "seed 0 → 3" in out
+
+
+def test_the_same_seed_gives_the_same_weights(cli, home: Path) -> None:
+    runs = home / "people-orthogon/runs"
+    code, _, err = cli("train", *QUICK)
+    assert code == 0, err
+    newest = max(runs.iterdir())
+    first = json.loads((runs / "0001/run.json").read_text())["files"]["weights.safetensors"]
+    assert json.loads((newest / "run.json").read_text())["files"]["weights.safetensors"] == first
+
+
+def test_test_is_a_witness(cli) -> None:
+    code, _, err = cli("errors", "--split", "test")
+    assert code == 2
+    assert "witness" in err
+    code, out, _ = cli("runs")
+    assert "test seen" in out
+
+
+# -- what goes wrong ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "parts"),
+    [
+        (["start", "digts"], 2, ["digts", 'Did you mean "digits"']),
+        (["start", "people.csv", "--target", "buy", "--project", "p2"], 2, ["buy", 'Did you mean "buys"']),
+        (["start", "people.csv", "--project", "p2"], 2, ["--target"]),
+        (["start", "people.csv", "--target", "buys", "--set", "training.epoch=1"], 2, ['Did you mean "epochs"']),
+        (["train", "--set", "training.epochs=1", "--set", "training.minutes=1"], 2, ["training.epochs and training.min"]),
+        (["train", "--resume"], 1, ["every run is finished"]),
+        (["diagnose", "77"], 1, ['there is no run "77"']),
+        (["compare", "1"], 2, ["one run cannot be compared"]),
+        (["predict", "nowhere.csv"], 2, ["nowhere.csv"]),
+        (["runs", "--project", "nowhere"], 2, ["no project here"]),
+        (["next", "--take", "99"], 2, ["there is no step 99"]),
+        (["nosuchverb"], 2, ["No such command"]),
+        (["start"], 2, ["DATA"]),
+        (["data", "get", "mnits"], 2, ["mnits"]),
+    ],
+)
+def test_a_mistake_gets_a_message_and_no_traceback(
+    cli, home: Path, words: list[str], exit_code: int, parts: list[str]
+) -> None:
+    code, out, err = cli(*words)
+    assert code == exit_code, err
+    for part in parts:
+        assert part in err
+    assert "Traceback" not in out + err
+    assert not (home / "p2").exists(), "a start that failed leaves nothing behind"
+
+
+def test_a_typo_in_the_config_is_told_with_its_line(cli, home: Path) -> None:
+    path = home / "people-orthogon/orthogon.yaml"
+    text = path.read_text()
+    path.write_text(text + "trainig:\n  lr: 1\n")
+    try:
+        code, _, err = cli("train")
+        assert code == 2
+        assert f"line {text.count(chr(10)) + 1}" in err
+        assert 'Did you mean "training"' in err
+    finally:
+        path.write_text(text)
+
+
+def test_other_data_does_not_enter_this_project(cli, home: Path) -> None:
+    (home / "other").mkdir(exist_ok=True)
+    (home / "other/people.csv").write_text("a,buys\n1,yes\n2,no\n")
+    code, _, err = cli("start", "other/people.csv", "--target", "buys")
+    assert code == 2
+    assert "holds other data" in err
+
+
+def test_a_fault_of_ours_is_owned(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orthogon import api
+
+    def broken(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError("oh")
+
+    monkeypatch.setattr(api, "load", broken)
+    code, _, err = cli("diagnose")
+    assert code == 1
+    assert "fault of Orthogon" in err
+    assert "Traceback" not in err
+    with pytest.raises(ZeroDivisionError):
+        cli("diagnose", "--debug")
+
+
+def test_ctrl_c_is_130(cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orthogon import api
+
+    def interrupted(*arguments: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "load", interrupted)
+    assert cli("diagnose")[0] == 130
+
+
+def test_data_verbs(cli, home: Path) -> None:
+    code, out, _ = cli("data", "list")
+    assert code == 0
+    assert "digits" in out
+    code, out, err = cli("data", "check", "people.csv", "--target", "buys")
+    assert code == 0, err
+    assert "300 examples" in out
+    code, out, err = cli("data", "split", "people.csv", "--target", "buys", "-o", "splits.csv")
+    assert code == 0, err
+    assert len((home / "splits.csv").read_text().splitlines()) == 301
+    code, out, err = cli("data", "synthesise", "dates", "-n", "20", "-o", "dates")
+    assert code == 0, err
+    assert "20 examples" in out
+    code, _, err = cli("data", "synthesise", "dates", "-n", "20", "-o", "dates")
+    assert code == 2
+    assert "not empty" in err
