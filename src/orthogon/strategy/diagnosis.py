@@ -293,10 +293,10 @@ def _bar(rung: Rung, widest: float) -> str:
 def _verdict_words(gap: Gap) -> str:
     if gap.beyond_reach:
         return f"{gap.verdict}, n > {MOST_TIMES}x"
-    return f"{gap.verdict}, n ≈ {_about(gap.needed_n)}" if gap.needed_n else gap.verdict
+    return f"{gap.verdict}, n ≈ {about(gap.needed_n)}" if gap.needed_n else gap.verdict
 
 
-def _about(n: int | None) -> str:
+def about(n: int | None) -> str:
     """A count rounded up to two figures: 1,234 -> "1,300"."""
     if not n:
         return "no"
@@ -582,7 +582,7 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
     elif d.primary == SMALL_DEV:
         yield (
             f"The dev set is too small to say what limits the system: with {dev.n:,} examples {MEANING[SMALL_DEV]}; "
-            f"about {_about(d.needed_n)} would."
+            f"about {about(d.needed_n)} would."
         )
     else:
         yield f"No gap is shown to be worth acting on (that starts at {d.show(d.smallest_gap)}): healthy."
@@ -597,7 +597,7 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
         elif gap.verdict == UNDETERMINED and gap.beyond_reach:
             yield f"Whether there is {gap.name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
         elif gap.verdict == UNDETERMINED:
-            yield f"Whether there is {gap.name} ({figure}) would take about {_about(gap.needed_n)} examples to tell."
+            yield f"Whether there is {gap.name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
         elif gap.verdict == REVERSED:
             yield f"{_TITLE[gap.later].capitalize()} is easier than {_TITLE[gap.earlier]} ({figure})."
         elif gap.verdict == UNKNOWN:

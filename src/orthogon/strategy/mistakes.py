@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from orthogon.metrics.intervals import estimate, wilson, z_of
 from orthogon.metrics.score import Metric, Scores
-from orthogon.tasks.task import Answers
+
+if TYPE_CHECKING:  # a type alone: reading mistakes loads no torch
+    from orthogon.tasks.task import Answers
 
 NUM_BINS = 10
 COVERAGE_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
