@@ -126,8 +126,6 @@ def head_text(path: Path, encoding: str = "auto") -> tuple[str, str]:
             head = file.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DataError(f"the file cannot be read: {error}.", str(path), "Check it, or make it again.") from error
-    if not head.strip():
-        raise DataError("the file is empty.", str(path), "Give a file with at least a few rows.")
     whole = len(head) < HEAD_BYTES
     if encoding == "auto":
         encoding = _find_encoding(head, path)
@@ -148,7 +146,16 @@ def head_text(path: Path, encoding: str = "auto") -> tuple[str, str]:
         raise DataError(
             "the file is not text: it holds control characters.", str(path), "Give a CSV, TSV or Parquet file."
         )
-    return text.removeprefix("\ufeff"), encoding
+    text = text.removeprefix("\ufeff")
+    if not text.strip():
+        raise DataError("the file is empty.", str(path), "Give a file with at least a few rows.")
+    return text, encoding
+
+
+def lines_of(text: str) -> list[str]:
+    """Lines as an editor counts them; unlike str.splitlines, which also ends lines at form feeds and the like."""
+    lines = re.split(r"\r\n|\n|\r", text)
+    return lines[:-1] if not lines[-1] else lines
 
 
 def _find_encoding(head: bytes, path: Path) -> str:
@@ -185,7 +192,7 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
         expected: column names known from elsewhere: with half of them in the first row, it is a header.
     """
     text, encoding = head_text(path, config.encoding)
-    lines = [line for line in text.splitlines()[: 2 * SNIFF_ROWS] if line.strip()]
+    lines = [line for line in lines_of(text)[: 2 * SNIFF_ROWS] if line.strip()]
     quote = _find_quote(lines)
     delimiter = config.delimiter
     if delimiter == "auto":
@@ -359,9 +366,9 @@ def read_batches(
         elif path.suffix.lower() != ".zip":
             stream = pa.OSFile(str(path))
         if dialect.delimiter == WHITESPACE:
-            text = io.TextIOWrapper(file, encoding=encoding).read()
-            stream, encoding = io.BytesIO(re.sub(r"(?m)^[ \t]+|[ \t]+$", "", text).encode()), "utf-8"
-            stream = io.BytesIO(re.sub(rb"[ \t]+", b"\t", stream.read()))
+            text = stream.read().decode(encoding)
+            tabs = "\n".join("\t".join(line.split()) for line in lines_of(text.removeprefix("\ufeff")))
+            stream, encoding = io.BytesIO(tabs.encode()), "utf-8"
         reader = pacsv.open_csv(
             stream,
             read_options=pacsv.ReadOptions(

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from orthogon.data.config import DataConfig
-from orthogon.data.delimited import Dialect, head_text, open_bytes, sniff
+from orthogon.data.delimited import Dialect, head_text, lines_of, open_bytes, sniff
 from orthogon.data.examples import Example, Examples, Finding, Origin
 from orthogon.data.types import infer_type
 from orthogon.errors import DataError, UsageError, did_you_mean
@@ -240,7 +240,7 @@ def _read_json_lines(path: Path, config: DataConfig, new: bool) -> _File:
     part = _File(path, f"pairs of strings, because {path.name} holds JSON lines")
     _, encoding = head_text(path, config.encoding)
     fields: tuple[str, str] | None = None
-    for line, text in enumerate(_whole_text(path, encoding).splitlines(), start=1):
+    for line, text in enumerate(lines_of(_whole_text(path, encoding)), start=1):
         if not text.strip():
             continue
         try:
@@ -308,7 +308,7 @@ def _whole_text(path: Path, encoding: str) -> str:
 def _numbered_rows(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
     """(line, fields); a quote is only one where the file is comma-separated: in TSV of texts it is a character."""
     if dialect.delimiter == "\t":
-        for number, record in enumerate(text.splitlines(), start=1):
+        for number, record in enumerate(lines_of(text), start=1):
             yield number, [_unquote(cell) for cell in record.split("\t")]
         return
     reader = csv.reader(io.StringIO(text), delimiter=dialect.delimiter[:1], quotechar=dialect.quote or '"')

@@ -333,7 +333,8 @@ def _read_small(sources: Sequence[Source], config: DataConfig, targets: tuple[st
 def _raw_table(source: Source, config: DataConfig, num_bytes: int | None = None) -> pa.Table:
     """The rows of a file with texts stripped and missing ones null; plain numbers are numbers already."""
     if source.dialect is None:
-        return _clean(pq.ParquetFile(source.path).read(columns=list(source.names)), config.missing)
+        rows = pq.ParquetFile(source.path).read(columns=list(source.names))
+        return _without_empty(_clean(rows, config.missing), source)
     types = {
         name: pa.float64() if plain else pa.string()
         for name, plain in zip(source.names, source.dialect.plain_numbers, strict=True)

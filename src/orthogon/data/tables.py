@@ -284,7 +284,9 @@ class TableExamples(Examples):
         return self._fingerprint
 
     def content_keys(self) -> NDArray[np.uint64]:
-        return self._row_keys([name for name in self.table.column_names if name in self.input_columns])
+        names = [name for name in self.table.column_names if name in self.input_columns]
+        # with nothing to see but ids, rows differ by their ids
+        return self._row_keys(names or [n for n in self.table.column_names if n not in self.target_columns])
 
     def _row_keys(self, names: Sequence[str]) -> NDArray[np.uint64]:
         """(n,) one 64-bit key a row from these columns' values and names."""

@@ -107,6 +107,8 @@ def infer_type(name: str, column: pa.ChunkedArray, given: Kind | None = None) ->
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     num_rows = len(column) - column.null_count
+    if given is not None and num_rows == 0:
+        return ColumnType(given, "you said so", given=True)
     if given is not None:
         found = _infer_text(name, column, num_rows) if _is_text(column.type) else ColumnType(given, "")
         style = found.style if found.kind == "number" else _number_style(pc.unique(column.drop_null()))[0]
@@ -152,8 +154,8 @@ _STYLE_WORDS = {"plain": "", "thousands": "with separated thousands", "decimal":
 def _infer_text(name: str, column: pa.ChunkedArray, num_rows: int) -> ColumnType:
     levels = pc.unique(column.drop_null().cast(pa.string()))
     num_levels = len(levels)
-    folded = sorted({str(level).casefold() for level in levels.to_pylist()}) if num_levels <= 4 else []
-    if len(folded) == 2 and tuple(folded) in BOOLEAN_PAIRS:
+    folded = sorted({str(level).casefold() for level in levels.to_pylist()}) if num_levels == 2 else []
+    if tuple(folded) in BOOLEAN_PAIRS:
         return ColumnType("boolean", " or ".join(str(level) for level in sorted(levels.to_pylist())))
 
     if pc.any(pc.match_substring_regex(levels, _LEADING_ZERO), min_count=0).as_py() and _share_digits(levels) == 1.0:
