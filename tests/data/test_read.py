@@ -521,6 +521,11 @@ def test_labelled_rows_are_read_by_the_schema(tmp_path: Path) -> None:
 # -- garbage ------------------------------------------------------------------------------------------------------
 
 
+def assert_helps(error: OrthogonError) -> None:
+    assert error.what
+    assert error.remedy
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300))
 def test_garbage_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
@@ -530,8 +535,7 @@ def test_garbage_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
             examples = read(DataConfig(source=str(tmp_path / name), target="-1"))
             examples.fingerprint()
         except OrthogonError as error:
-            assert error.what
-            assert error.remedy
+            assert_helps(error)
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6)
@@ -547,7 +551,7 @@ def test_any_text_is_read_or_refused(tmp_path: Path, lines: list[list[str]]) -> 
         examples = read(DataConfig(source=str(tmp_path / "a.csv"), target="-1", max_bad=1.0))
         assert len(list(examples)) == len(examples)
     except OrthogonError as error:
-        assert error.remedy
+        assert_helps(error)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

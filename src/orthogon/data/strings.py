@@ -205,6 +205,13 @@ def _read_file(path: Path, config: DataConfig, new: bool = False) -> _File:
 
 
 def _read_text_pairs(path: Path, config: DataConfig, new: bool) -> _File:
+    head, encoding = head_text(path, config.encoding)
+    if new and not _unpacked_name(path).endswith(".csv") and "\t" not in head:
+        part = _File(path, f"strings, because {path.name} has no tabs: one a line")
+        for line, text in enumerate(lines_of(_whole_text(path, encoding)), start=1):
+            if text.strip():
+                part.pairs.append((line, text.strip(), None))
+        return part
     dialect = sniff(path, config)
     text = _whole_text(path, dialect.encoding)
     columns = [0, 1]
