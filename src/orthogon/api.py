@@ -317,7 +317,7 @@ class Step(advice.Step):
             parse(values),
             parent=self.run.id,
             knob=self.knob,
-            expected={"gain_at_most": self.gain_at_most},
+            expected=self.gain_at_most._asdict(),
             listen=listen,
         )
         child = Run(made.folder)

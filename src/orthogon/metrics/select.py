@@ -196,6 +196,12 @@ def _answered(scores: Scores, yes: np.ndarray[Any, Any], positive: int) -> Score
     return Scores({**scores.records, "answer": answer, "wrong": wrong}, scores.ids, scores.groups)
 
 
+def at_threshold(scores: Scores, threshold: Threshold) -> Scores:
+    """The scores if every answer were decided by this threshold."""
+    probs = np.asarray(scores.records["probs"])
+    return _answered(scores, probs[:, threshold.positive] >= threshold.value, threshold.positive)
+
+
 def expected_cost(false_alarm: float, miss: float, positive: int = 1) -> Metric:
     """Mean cost of a decision: `false_alarm` for each wrong yes, `miss` for each wrong no."""
 

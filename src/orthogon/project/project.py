@@ -19,8 +19,9 @@ from orthogon.run.folder import Run, now, write_json, write_text
 
 if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.data.examples import Examples, Finding, Splits
+    from orthogon.metrics.score import Scores
     from orthogon.project.config import ProjectConfig
-    from orthogon.tasks.task import Task
+    from orthogon.tasks.task import Answers, Task
     from orthogon.training.loop import FitResult
 
 FILE = "orthogon.yaml"
@@ -324,6 +325,8 @@ class Project:
     ) -> Run:
         import torch
 
+        from orthogon.metrics.select import at_threshold
+        from orthogon.run import decide
         from orthogon.run.cost import measure
         from orthogon.training.loop import fit
         from orthogon.training.plan import plan
@@ -355,17 +358,29 @@ class Project:
         run.save_network(network)
         run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors"))
         tell({"event": "stage", "stage": "measuring"})
+        metric = config.metrics.optimise or next(iter(task.metrics()))
+        measured: dict[str, tuple[Answers, Scores]] = {}
         for name, ids in self._measured(task, examples, splits, config.seed).items():
             part = examples.take(ids)
             answers = task.answers(run.network(), part, ids)
-            run.save_split(name, answers, task.score(answers, part))
+            scores = task.score(answers, part)
+            measured[name] = answers, decide.with_costs(scores, task.class_names(), config.metrics.class_costs)
+        threshold = None
+        if config.metrics.optimise is not None and "dev" in measured:
+            threshold = decide.threshold_for(measured["dev"][1], task.metrics()[metric])
+        for name, (answers, scores) in measured.items():
+            if threshold is not None:
+                answers = decide.answers_at(answers, task.class_names(), threshold)
+                scores = at_threshold(scores, threshold)
+            run.save_split(name, answers, scores)
+        if threshold is not None:
+            run.note(threshold=threshold.to_dict())
         if "test" in splits:
             self.log("test scored", run=run.id)
         if not resume or not run.baselines():
             tell({"event": "stage", "stage": "training the baselines"})
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
             run.save_baselines(task.baselines(train, part, ids))
-        metric = config.metrics.optimise or next(iter(task.metrics()))
         judged = "dev" if "dev" in splits else "train"
         run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))))
         seconds = round(earlier + time.monotonic() - clock, 2)

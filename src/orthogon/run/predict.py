@@ -17,6 +17,8 @@ from orthogon.data.config import DataConfig
 from orthogon.data.read import read, read_new
 from orthogon.errors import DataError, UsageError
 from orthogon.metrics.score import Scores
+from orthogon.metrics.select import Threshold, at_threshold
+from orthogon.run.decide import answers_at, with_costs
 from orthogon.run.folder import Run
 from orthogon.tasks.task import Answers
 
@@ -53,6 +55,7 @@ def predict(
     task, network = run.task(), run.network()
     config = DataConfig(**{**run.config["data"], "source": str(source)})
     classes = task.class_names()
+    threshold = Threshold.from_dict(run.info["threshold"]) if "threshold" in run.info else None
     done = Prediction()
     part = Path(str(out) + ".part") if out is not None else None
     with open(part, "w", newline="", encoding="utf-8") if part else nullcontext(sys.stdout) as file:
@@ -64,6 +67,8 @@ def predict(
             if not len(examples):
                 continue
             answers = task.answers(network, examples)
+            if threshold is not None:
+                answers = answers_at(answers, classes, threshold)
             columns = _columns(answers, classes, task.unlike_train(examples))
             if header is None:
                 header = ["origin", *columns, "problem"]
@@ -94,7 +99,10 @@ def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
     examples = read(DataConfig(**config))
     task = run.task()
     answers = task.answers(run.network(), examples)
-    scores = task.score(answers, examples)
+    scores = with_costs(task.score(answers, examples), task.class_names(), run.config["metrics"]["class_costs"])
+    if "threshold" in run.info:
+        threshold = Threshold.from_dict(run.info["threshold"])
+        answers, scores = answers_at(answers, task.class_names(), threshold), at_threshold(scores, threshold)
     if not len(scores):
         raise DataError("no example here has a target", str(source), "To answer without targets: orthogon predict")
     return answers, scores
