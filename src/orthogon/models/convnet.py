@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """3x3 "same" convolution without bias (batch norm has one), then batch norm."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False), nn.BatchNorm2d(out_channels)
-    )
+def conv_bn(in_channels: int, out_channels: int, stride: int = 1, kernel: int = 3) -> nn.Sequential:
+    """Convolution that keeps the side at stride 1, without bias since batch norm has one; then batch norm."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, stride=stride, padding=kernel // 2, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels))
 
 
 class ResidualBlock(nn.Module):
@@ -51,7 +50,7 @@ class ConvNet(nn.Module):
         width: channels of the first stage; each further stage has twice as many.
         depth: residual blocks in each stage.
         stages: each but the first halves the side.
-        stem_stride: stride of the first convolution.
+        stem_stride: stride of the first convolution, 1, 2 or 4.
         dropout: share of pooled features dropped before the dense layer.
         mean, std: of train's pixels, per channel, 0..255; the network normalises its own input, so that whoever runs
             it elsewhere feeds plain pixels.
@@ -76,7 +75,8 @@ class ConvNet(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
-        self.stem = conv_bn(in_channels, width, stem_stride)
+        # 3x3 at stride 1 and 2, 7x7 at stride 4: neighbouring windows overlap, no pixel is skipped.
+        self.stem = conv_bn(in_channels, width, stem_stride, kernel=max(3, 2 * stem_stride - 1))
         blocks: list[nn.Module] = []
         channels = width
         for stage in range(stages):

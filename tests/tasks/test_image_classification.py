@@ -1,0 +1,406 @@
+"""Image classification: what it learns from train, what it refuses, how it trains, answers, scores and shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+
+from orthogon.data.config import DataConfig
+from orthogon.data.images import ArrayImages, read_image_folder
+from orthogon.errors import DataError
+from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig, class_weights
+from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import fit
+
+TRAINING = TrainingConfig(lr=0.003, epochs=6, batch_size=32, weight_decay=0.01, preflight=False)
+
+
+def corners(n: int = 120, side: int = 8, seed: int = 0, channels: int = 1) -> ArrayImages:
+    """Noise with a bright square in the corner that the class names: what a network must look at is known."""
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 90, (n, side, side, channels), dtype=np.uint8)
+    labels = np.array(["north", "south"])[np.arange(n) % 2]
+    third = side // 3
+    images[0::2, :third, :third] += 150
+    images[1::2, -third:, :third] += 150
+    return ArrayImages(images, labels, "corners")
+
+
+def made(examples: ArrayImages, **settings: Any) -> ImageClassification:
+    """A fitted task with the suggested config, but as small as a test wants it."""
+    small = {"width": 8, "stages": 2, "stem_stride": 1, "dropout": 0.0, "augment": 0.0, "flip": False}
+    chosen = ImageClassification(ImageClassificationConfig()).suggest(examples)
+    chosen = {key[5:]: value for key, value in chosen.items() if key.startswith("task.")}
+    task = ImageClassification(ImageClassificationConfig(**{**chosen, **small, **settings}))
+    task.fit(examples)
+    return task
+
+
+def trained(task: ImageClassification, train: ArrayImages, dev: ArrayImages | None = None) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = task.network()
+    fit(task.objective(network, train, dev, TRAINING), TRAINING)
+    return network
+
+
+# -- suggestions --------------------------------------------------------------------------------------------------
+
+
+def test_every_open_field_is_suggested_and_every_suggestion_is_a_field() -> None:
+    chosen = ImageClassification(ImageClassificationConfig()).suggest(corners())
+    config = ImageClassificationConfig(**{k[5:]: v for k, v in chosen.items() if k.startswith("task.")})
+    TrainingConfig(**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")})
+    assert [name for name, value in config.model_dump().items() if value is None] == []
+    assert [name for name, f in ImageClassificationConfig.model_fields.items() if not f.description] == ["kind"]
+
+
+@pytest.mark.parametrize(("side", "channels", "names", "flips"), [
+    (8, 1, ("cat", "dog"), False),  # tiny and grey: digits, letters
+    (64, 1, ("cat", "dog"), False),
+    (64, 3, ("cat", "dog"), True),
+    (64, 3, ("0", "1"), False),
+    (64, 3, ("b", "d"), False),
+    (64, 3, ("turn left", "turn right"), False),
+])  # fmt: skip
+def test_pictures_are_mirrored_only_where_that_is_safe(
+    side: int, channels: int, names: tuple[str, str], flips: bool
+) -> None:
+    images = np.random.default_rng(0).integers(0, 255, (8, side, side, channels), dtype=np.uint8)
+    examples = ArrayImages(images, np.array(names)[np.arange(8) % 2])
+    assert ImageClassification(ImageClassificationConfig()).suggest(examples)["task.flip"] is flips
+
+
+def test_small_pictures_keep_their_size_and_large_ones_become_64() -> None:
+    task = ImageClassification(ImageClassificationConfig())
+    assert task.suggest(corners(side=8))["task.size"] == 8
+    assert task.suggest(corners(side=28))["task.size"] == 28
+    assert task.suggest(corners(n=6, side=100))["task.size"] == 64
+
+
+# -- fit ----------------------------------------------------------------------------------------------------------
+
+
+def test_mean_and_deviation_are_trains_own_per_channel() -> None:
+    train = corners(channels=3)
+    task = made(train)
+    pixels = train.images.reshape(-1, 3)
+    assert task.mean == pytest.approx(pixels.mean(axis=0).tolist(), abs=1e-3)
+    assert task.std == pytest.approx(pixels.std(axis=0, ddof=1).tolist(), abs=1e-3)
+
+
+def test_one_class_is_refused_with_place_and_remedy() -> None:
+    train = ArrayImages(np.zeros((3, 8, 8), np.uint8), ["cat"] * 3, "photos/")
+    with pytest.raises(DataError) as caught:
+        ImageClassification(ImageClassificationConfig()).fit(train)
+    assert caught.value.what == 'train has only one class, "cat" (3 pictures)'
+    assert caught.value.where == "photos/"
+    assert "one folder a class" in caught.value.remedy
+
+
+def test_no_label_at_all_is_refused() -> None:
+    with pytest.raises(DataError, match="no picture has a class"):
+        ImageClassification(ImageClassificationConfig()).fit(ArrayImages(np.zeros((3, 8, 8), np.uint8)))
+
+
+def test_a_class_with_one_example_is_no_obstacle() -> None:
+    train = corners(9)
+    train.labels = np.array(["north", "south"] * 4 + ["alone"], dtype=object)
+    task = made(train)
+    assert task.class_names() == ["alone", "north", "south"]
+    assert trained(task, train)(task.example_inputs(3)[0]).shape == (3, 3)
+
+
+def test_state_travels_through_json_and_arrays() -> None:
+    train = corners()
+    task, network = made(train), None
+    network = trained(task, train)
+    state = task.state()
+    arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
+    values = json.loads(json.dumps({name: value for name, value in state.items() if name not in arrays}))
+    other = ImageClassification(task.config)
+    other.load_state({**values, **arrays})
+    again = other.network()
+    again.load_state_dict(network.state_dict())
+    new = corners(seed=5)
+    assert np.array_equal(task.answers(network, new).values["probs"], other.answers(again, new).values["probs"])
+    assert np.array_equal(task.unlike_train(new), other.unlike_train(new))
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_is_the_summed_cross_entropy_over_counted_pictures() -> None:
+    train = corners(10)
+    task = made(train)
+    network = task.network().eval()
+    objective = task.objective(network, train, None, TRAINING.model_copy(update={"batch_size": 10}))
+    (batch,) = objective.batches(0)
+    total, count, _ = objective.loss(batch)
+    assert count == 10
+    assert total.item() == pytest.approx(F.cross_entropy(network(batch[0]), batch[1], reduction="sum").item())
+
+
+def test_class_weights_weigh_the_loss_and_the_count() -> None:
+    """Weights 3 and 1 over 5 + 5 pictures: count 20, sum as torch's weighted mean times 20."""
+    train = corners(10)
+    task = made(train)
+    network = task.network().eval()
+    training = TRAINING.model_copy(update={"batch_size": 10, "class_weights": {"north": 3.0}})
+    objective = task.objective(network, train, None, training)
+    (batch,) = objective.batches(0)
+    total, count, _ = objective.loss(batch)
+    theirs = F.cross_entropy(network(batch[0]), batch[1], weight=torch.tensor([3.0, 1.0]))
+    assert count == 20
+    assert total.item() / count == pytest.approx(theirs.item(), rel=1e-5)
+
+
+def test_balanced_weights_worked_by_hand() -> None:
+    """6 and 2 of 8: 8 / (2 · 6) and 8 / (2 · 2)."""
+    weights = class_weights(TrainingConfig(class_weights="balanced"), ["a", "b"], np.array([0] * 6 + [1] * 2))
+    assert weights is not None
+    assert weights.tolist() == pytest.approx([8 / 12, 2.0])
+    assert class_weights(TrainingConfig(), ["a", "b"], np.array([0, 1])) is None
+
+
+def test_a_weight_for_no_class_is_refused() -> None:
+    with pytest.raises(DataError) as caught:
+        class_weights(TrainingConfig(class_weights={"nort": 2.0}), ["north", "south"], np.array([0, 1]))
+    assert caught.value.what == '"nort" is not a class'
+    assert caught.value.where == "training.class_weights"
+    assert 'Did you mean "north"' in caught.value.remedy
+
+
+def batches_of(task: ImageClassification, train: ArrayImages, start: int = 0) -> list[tuple[torch.Tensor, ...]]:
+    objective = task.objective(task.network(), train, None, TRAINING.model_copy(update={"batch_size": 64}))
+    return list(objective.batches(3, start))
+
+
+def test_augmented_batches_come_again_in_the_middle_of_an_epoch() -> None:
+    train = corners(200)
+    task = made(train, augment=1.0, flip=True, erase=0.3)
+    whole, rest = batches_of(task, train), batches_of(task, train, start=2)
+    assert len(whole) == 4
+    assert len(rest) == 2
+    for ours, theirs in zip(whole[2:], rest, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+    plain = batches_of(made(train), train)
+    assert torch.equal(plain[0][1], whole[0][1])
+    assert not torch.equal(plain[0][0], whole[0][0])
+
+
+def test_pictures_too_many_for_memory_are_read_again_and_give_the_same_batches() -> None:
+    train = corners(80, side=128)
+    held = batches_of(made(train, size=128, memory_mib=2), train)
+    read = batches_of(made(train, size=128, memory_mib=1), train)  # 80 · 128² bytes = 1.25 MiB
+    for ours, theirs in zip(held, read, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_unlabelled_pictures_are_not_trained_on() -> None:
+    train = corners(20)
+    train.labels = np.array([*(["north", "south"] * 8), None, None, None, None], dtype=object)
+    batches = batches_of(made(train), train)
+    assert sum(len(batch[1]) for batch in batches) == 16
+
+
+def test_training_learns_and_dev_figures_agree_with_the_scores() -> None:
+    train, dev = corners(200), corners(60, seed=9)
+    task = made(train)
+    network = trained(task, train, dev)
+    objective = task.objective(network, train, dev, TRAINING)
+    figures = objective.evaluate()
+    scores = task.score(task.answers(network, dev), dev)
+    assert figures["error"] == pytest.approx(scores.records["wrong"].mean()) == 0.0
+    assert figures["loss"] == pytest.approx(scores.records["loss"].mean(), rel=1e-4)
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+def test_answers_and_scores_hold_together() -> None:
+    train = corners()
+    task = made(train)
+    torch.manual_seed(0)
+    network = task.network()
+    dev = corners(30, seed=3)
+    dev.labels = np.array([None, *dev.labels[1:]], dtype=object)
+    ids = np.arange(100, 130)
+    answers = task.answers(network, dev, ids)
+    probs = answers.values["probs"]
+    assert np.allclose(probs.sum(axis=1), 1, atol=1e-6)
+    assert np.array_equal(answers.values["answer"], np.array(task.classes)[probs.argmax(axis=1)])
+    assert np.array_equal(answers.values["confidence"], probs.max(axis=1))
+    scores = task.score(answers, dev)
+    assert scores.ids.tolist() == list(range(101, 130))  # the picture without a label has no score
+    truth = np.array([task.classes.index(label) for label in dev.labels[1:]])
+    assert np.array_equal(scores.records["truth"], truth)
+    assert np.allclose(scores.records["loss"], -np.log(probs[1:][np.arange(29), truth]))
+    turned = task.answers(network, dev.take(np.arange(30)[::-1]))
+    assert np.allclose(turned.values["probs"][::-1], probs, atol=1e-6)
+
+
+def test_a_class_unknown_to_train_is_named_with_its_place() -> None:
+    train = corners()
+    task = made(train)
+    new = corners(4)
+    new.labels = np.array(["north", "south", "nrth", "south"], dtype=object)
+    with pytest.raises(DataError) as caught:
+        task.score(task.answers(task.network(), new), new)
+    assert 'class "nrth" is not one of the 2 classes' in caught.value.what
+    assert "picture 3" in caught.value.where
+    assert 'Did you mean "north"' in caught.value.remedy
+
+
+def test_no_pictures_give_no_answers() -> None:
+    train = corners()
+    task = made(train)
+    none = train.take([])
+    assert len(task.answers(task.network(), none)) == 0
+    assert len(task.unlike_train(none)) == 0
+
+
+def test_pictures_unlike_train_stand_out() -> None:
+    train = corners(300)
+    task = made(train)
+    same, other = task.unlike_train(corners(200, seed=4)), task.unlike_train(ArrayImages(255 - corners(20).images))
+    assert float(task.unlike_train(train).max()) <= 1.0
+    assert float(np.median(same)) < 0.3
+    assert float((same > 1).mean()) < 0.05
+    assert bool((other > 1).all())
+
+
+def test_baselines_see_train_alone_and_majority_comes_first() -> None:
+    train, dev = corners(100), corners(30, seed=2)
+    train.labels = np.array(["north", "south"] * 25 + ["south"] * 50)  # half of the norths are mislabelled
+    found = made(train).baselines(train, dev, np.arange(30) + 7)
+    assert [baseline.name for baseline in found] == [
+        "majority class",
+        "linear model on pixels",
+        "nearest neighbours",
+    ]
+    assert found[0].scores.records["wrong"].mean() == 0.5  # "south" for all, of which half are
+    assert found[0].scores.records["loss"][0] == pytest.approx(-np.log(0.25))
+    assert all(baseline.scores.ids.tolist() == list(range(7, 37)) for baseline in found)
+
+
+def test_the_linear_baseline_is_a_fair_opponent() -> None:
+    """On pixels that tell the class linearly it is right, and its penalty is chosen inside train."""
+    train, dev = corners(100), corners(40, seed=2)
+    _, linear, nearest = made(train).baselines(train, dev, np.arange(40))
+    assert linear.scores.records["wrong"].mean() == 0
+    assert linear.scores.records["loss"].mean() < 0.1
+    assert bool((nearest.scores.records["probs"] > 0).all())  # a loss of infinity would tell nobody anything
+
+
+# -- what people see ----------------------------------------------------------------------------------------------
+
+
+def heat_of(train: ArrayImages, row: int, **settings: Any) -> NDArray[np.float32]:
+    task = made(train, **settings)
+    network = trained(task, train)
+    card = task.show(train[row], task.answers(network, train), row, network)
+    assert card.heat is not None
+    return card.heat
+
+
+@pytest.mark.parametrize("row", [0, 1])
+def test_saliency_points_at_what_decides(row: int) -> None:
+    """Planted cause: only the left corners tell the classes apart."""
+    heat = heat_of(corners(200, side=12), row)
+    assert heat.shape == (12, 12)
+    assert float(heat.min()) == 0.0
+    assert float(heat.max()) == 1.0
+    left = np.concatenate([heat[:4, :4], heat[-4:, :4]])
+    assert float(left.mean()) > 2 * float(heat[:, 6:].mean())
+
+
+def test_a_card_holds_the_picture_and_the_heat_lies_over_what_was_seen() -> None:
+    rng = np.random.default_rng(0)
+    wide = ArrayImages(rng.integers(0, 255, (6, 8, 16, 3), dtype=np.uint8), ["a", "b"] * 3, "wide")
+    task = made(wide)
+    network = task.network()
+    card = task.show(wide[1], task.answers(network, wide), 1, network)
+    assert card.kind == "image"
+    assert (card.title, card.truth) == ("wide, picture 2", "b")
+    assert card.image is not None
+    assert card.heat is not None
+    assert card.image.shape == (8, 16, 3)
+    assert card.heat.shape == (8, 16)
+    assert bool((card.heat[:, :4] == 0).all())  # cut off, so never looked at
+    assert task.show(wide[1], task.answers(network, wide), 1).heat is None
+
+
+def test_grey_pictures_are_shown_flat() -> None:
+    train = corners(10)
+    task = made(train)
+    card = task.show(train[0], task.answers(task.network(), train), 0)
+    assert card.image is not None
+    assert card.image.shape == (8, 8)
+    assert card.loss == pytest.approx(-np.log(card.confidence if card.answer == "north" else 1 - card.confidence))
+
+
+# -- export -------------------------------------------------------------------------------------------------------
+
+
+def test_the_exported_network_equals_pytorch_at_any_batch_size(tmp_path: Path) -> None:
+    from orthogon.run.export import _export, largest_difference
+
+    train = corners()
+    task = made(train)
+    network = task.network().eval()
+    _export(network, task.example_inputs(3), task.input_names(), tmp_path / "network.onnx")
+    sizes = [task.example_inputs(size) for size in (1, 5)]
+    assert largest_difference(network, tmp_path / "network.onnx", task.input_names(), sizes) < 1e-4
+
+
+def test_facts_for_other_runtimes_are_plain_values() -> None:
+    facts = json.loads(json.dumps(made(corners()).preprocessing()))
+    assert facts["size"] == 8
+    assert facts["normalisation"] == "inside the network"
+
+
+# -- real pictures ------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_photos_trains_and_answers(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("light", 200)):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            pixels = rng.integers(level - 30, level + 30, (40 + i, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / name / f"{i}.png")
+    examples = read_image_folder(DataConfig(source=str(tmp_path)))
+    task = made(examples, size=16)  # type: ignore[arg-type]
+    network = trained(task, examples)  # type: ignore[arg-type]
+    scores = task.score(task.answers(network, examples), examples)
+    assert scores.records["wrong"].mean() == 0
+    assert task.mean[0] == pytest.approx(120, abs=15)
+
+
+@pytest.mark.slow
+def test_digits_reach_the_promised_error_with_defaults() -> None:
+    """At most 1.7 % test error; one seed here, three in benchmarks/image_quality.py."""
+    from orthogon.data.read import read
+    from orthogon.data.split import make_splits
+
+    examples = read(DataConfig(source="digits"))
+    task = ImageClassification(ImageClassificationConfig())
+    splits = make_splits(examples, DataConfig(source="digits"), task.strata(examples), 0)
+    train, dev, test = (examples.take(splits[name]) for name in ("train", "dev", "test"))
+    chosen = task.suggest(train)
+    config = ImageClassificationConfig(**{k[5:]: v for k, v in chosen.items() if k.startswith("task.")})
+    training = TrainingConfig(**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")})
+    task = ImageClassification(config)
+    task.fit(train)
+    torch.manual_seed(0)
+    network = task.network()
+    fit(task.objective(network, train, dev, training), training)
+    assert task.score(task.answers(network, test), test).records["wrong"].mean() <= 0.017
