@@ -36,8 +36,11 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 PICTURE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".bmp", ".dib", ".tif", ".tiff", ".webp"]
-    + [".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2"]
+    f".{ending}"
+    for ending in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "dib", "tif", "tiff", "webp"),
+        *("ppm", "pgm", "pbm", "pnm", "avif", "jp2"),
+    )
 )
 SPLIT_FOLDERS = {
     "train": "train",
@@ -62,6 +65,7 @@ MAX_PIXELS = 89_478_485  # Pillow's own guard: a quarter of a gigabyte once deco
 THUMBNAIL = 16  # side of the grey thumbnails that near-duplicates are found by, pixels
 CACHE_BYTES = 8 * 2**30  # a decoded cache larger than this is not built
 NEW_PER_CHUNK = 256
+ITEMS_PER_TASK = 32  # handing a thread one tiny picture at a time costs more than decoding it
 EXIF_ORIENTATION = 0x0112
 # How to set upright what a camera stored turned: EXIF 2.32, tag 0x0112.
 TURNS = {
@@ -461,10 +465,15 @@ def _is_text(data: bytes) -> bool:
 
 def _on_every_core(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """Results in order; Pillow and hashlib let go of the interpreter's lock while they work."""
-    if len(items) < 2:
-        return [function(item) for item in items]
+    blocks = [items[start : start + ITEMS_PER_TASK] for start in range(0, len(items), ITEMS_PER_TASK)]
+
+    def work(block: Sequence[T]) -> list[R]:
+        return [function(item) for item in block]
+
+    if len(blocks) < 2:
+        return [result for block in blocks for result in work(block)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(function, items))
+        return [result for results in pool.map(work, blocks) for result in results]
 
 
 # -- reading folders ----------------------------------------------------------------------------------------------
