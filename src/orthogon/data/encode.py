@@ -110,7 +110,7 @@ class RowEncoder:
 
     def sources(self) -> list[str]:
         """Columns of the table that the network sees."""
-        return list(dict.fromkeys(column.source for column in (*self.numbers, *self.categories)))
+        return list(dict.fromkeys([*(n.source for n in self.numbers), *(c.source for c in self.categories)]))
 
     def positions(self, source: str) -> tuple[list[int], list[int]]:
         """Where a column of the table went: its columns in the number array, and in the category array."""
@@ -195,9 +195,9 @@ def as_numbers(values: pd.Series) -> NDArray[np.float64]:
 def as_levels(values: pd.Series) -> tuple[list[str], NDArray[np.int64]]:
     """The distinct values as texts, and (n,) positions in them, -1 = missing."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return [level_text(value) for value in values.cat.categories], values.cat.codes.to_numpy(np.int64)
+        return [level_text(value) for value in values.cat.categories], values.cat.codes.to_numpy().astype(np.int64)
     codes, distinct = pd.factorize(values, use_na_sentinel=True)
-    return [level_text(value) for value in distinct], np.asarray(codes, np.int64)
+    return [level_text(value) for value in distinct], codes.astype(np.int64)
 
 
 def level_text(value: Any) -> str:
@@ -210,7 +210,7 @@ def level_text(value: Any) -> str:
 def date_parts(values: pd.Series) -> dict[str, NDArray[np.float64]]:
     """DATE_PARTS of each date, NaN where there is none; days count from 1970, hour holds minutes as a fraction."""
     dates = pd.to_datetime(values, errors="coerce", utc=True)
-    parts = {
+    parts: dict[str, Any] = {
         "days": (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(days=1),
         "month": dates.dt.month,
         "day": dates.dt.day,

@@ -40,6 +40,7 @@ from orthogon.training.objective import LossSum, Objective
 FIT_ROWS = 500_000  # medians, levels and bins are learned from at most so many rows of train
 CHUNK_ROWS = 100_000  # rows encoded at once
 IN_MEMORY_BYTES = 512 * 2**20  # encoded tables larger than this lie in a scratch file
+ROWS_SHOWN = 500_000  # in a training, about
 CLASS_VALUES = 10  # whole numbers with so few different values are classes
 MOST_CLASSES = 1000
 BASELINE_ROWS = 200_000  # classic systems train on at most so many rows
@@ -285,10 +286,10 @@ class Tabular(Task):
     # -- answers ------------------------------------------------------------------------------------------------
 
     def answers(self, network: nn.Module, examples: Examples, ids: NDArray[np.int64] | None = None) -> Answers:
-        parts = [self._said(network, numbers, categories) for numbers, categories in self._chunks(examples)]
+        parts = [self.probabilities(network, numbers, categories) for numbers, categories in self._chunks(examples)]
         if not parts:
             x, c = self.example_inputs(1)
-            parts = [[said[:0] for said in self._said(network, x.numpy(), c.int().numpy())]]
+            parts = [[said[:0] for said in self.probabilities(network, x.numpy(), c.int().numpy())]]
         said = [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
         return self._answers(said, np.arange(len(examples)) if ids is None else np.asarray(ids))
 
@@ -444,7 +445,7 @@ class Tabular(Task):
         if len(dev) > IMPORTANCE_ROWS:
             dev = dev.take(np.sort(generator.choice(len(dev), IMPORTANCE_ROWS, replace=False)))
         x, c = (np.concatenate(parts) for parts in zip(*self._chunks(dev), strict=True))
-        intact = self.score(self._answers(self._said(network, x, c), np.arange(len(dev))), dev)
+        intact = self.score(self._answers(self.probabilities(network, x, c), np.arange(len(dev))), dev)
         found = []
         for source in self.encoder.sources():
             at_numbers, at_categories = self.encoder.positions(source)
@@ -454,7 +455,7 @@ class Tabular(Task):
                 numbers, categories = x.copy(), c.copy()
                 numbers[:, at_numbers] = x[shuffle][:, at_numbers]
                 categories[:, at_categories] = c[shuffle][:, at_categories]
-                shuffled = self.score(self._answers(self._said(network, numbers, categories), intact.ids), dev)
+                shuffled = self.score(self._answers(self.probabilities(network, numbers, categories), intact.ids), dev)
                 drops.append(gap_interval(intact, shuffled, metric, paired=True))
             middle = [float(np.mean([getattr(drop, part) for drop in drops])) for part in ("value", "low", "high")]
             found.append(Importance(source, *middle))
@@ -501,12 +502,14 @@ class Tabular(Task):
     def _chunks(self, examples: Examples) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
         return (self.encoder.encode(frame) for frame in self._frames(_table(examples)))
 
-    def _said(self, network: nn.Module, x: NDArray[np.float32], c: NDArray[np.int32]) -> list[NDArray[np.float64]]:
+    def probabilities(
+        self, network: nn.Module, x: NDArray[np.float32], c: NDArray[np.int32]
+    ) -> list[NDArray[np.float64]]:
         """Each target's probabilities (n, K) or values (n,)."""
-        device = next(network.parameters()).device
+        like = next(network.parameters())  # its device and precision
         network.eval()
         with torch.no_grad():
-            outputs = [network(a.to(device), b.to(device).long()).double().cpu() for a, b in _batches(network, x, c)]
+            outputs = [network(a.to(like), b.to(like.device)).double().cpu() for a, b in _batches(network, x, c)]
         parts = torch.cat(outputs).split([target.head.size for target in self.targets], 1)
         return [_probs_or_values(target, z) for target, z in zip(self.targets, parts, strict=True)]
 
@@ -662,25 +665,25 @@ def _class_weights(target: Target, y: Tensor, wanted: str | dict[str, float]) ->
 def suggested_sizes(n: int) -> dict[str, Any]:
     """The network for n rows of train."""
     return {
-        "members": 16,
-        "width": 128,
+        "members": 8 if n < 1_000 else 16 if n < 200_000 else 4,
+        "width": 64 if n < 1_000 else 128,
         "depth": 2,
-        "dropout": 0.1,
-        "number_size": 8,
-        "bins": 32 if n >= 5_000 else 8,
+        "dropout": 0.1 if n < 200_000 else 0.0,
+        "number_size": 8 if n < 5_000 else 12,
+        "bins": 8 if n < 1_000 else 16 if n < 5_000 else 48,
         "category_size": 8,
         "min_count": 2 if n < 1_000 else 5,
     }
 
 
 def suggested_training(n: int) -> dict[str, Any]:
-    """Rates and lengths for n rows of train."""
+    """Rates and lengths for n rows of train: some 500,000 rows shown in all, in batches that keep the steps many."""
     return {
-        "batch_size": 256 if n >= 5_000 else 64,
-        "epochs": 30,
-        "lr": 2e-3,
-        "weight_decay": 1e-3,
-        "patience": 8,
+        "batch_size": 32 if n < 1_000 else 64 if n < 5_000 else 256 if n < 200_000 else 1024,
+        "epochs": int(np.clip(round(ROWS_SHOWN / max(1, n)), 2, 40)),
+        "lr": 0.003 if n < 5_000 else 0.006,
+        "weight_decay": 0.02,
+        "patience": 10,
     }
 
 
