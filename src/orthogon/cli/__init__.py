@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        app()(words, prog_name="orthogon", standalone_mode=False)
+        code = app()(words, prog_name="orthogon", standalone_mode=False)
     except KeyboardInterrupt:
         say_error("Stopped.")
         sys.exit(130)
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if debug:
             raise
         sys.exit(explain(error))
-    sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not worth its name
@@ -74,21 +74,19 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
 
 def explain(error: Exception) -> int:
     """Say what went wrong on stderr; the exit code."""
-    import click
-
     from orthogon.errors import OrthogonError
 
     if isinstance(error, OrthogonError):
         say_error(str(error))
         return error.exit_code
-    if isinstance(error, click.exceptions.Exit):
-        return error.exit_code
-    if isinstance(error, click.exceptions.Abort):
+    if type(error).__name__ == "Abort":
         say_error("Stopped.")
         return 130
-    if isinstance(error, click.ClickException):
-        error.show()
-        return error.exit_code
+    show, code = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if isinstance(code, int):  # a usage error of the command-line library, which shows itself
+        if show is not None:
+            show()
+        return code
     if isinstance(error, BrokenPipeError):
         return 0
     say_error(
