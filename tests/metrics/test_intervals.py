@@ -1,0 +1,225 @@
+"""Intervals against worked figures, SciPy, the definition of coverage, and each other."""
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orthogon.errors import UsageError
+from orthogon.metrics.classification import classification_metrics
+from orthogon.metrics.intervals import (
+    difference,
+    estimate,
+    fixed,
+    gap_interval,
+    interval,
+    mcnemar,
+    newcombe,
+    over_seeds,
+    paired_difference,
+    proportion,
+    seed_contrasts,
+    standard_error,
+    wilson,
+    z_of,
+)
+from orthogon.metrics.regression import regression_metrics
+from orthogon.metrics.score import Scores
+from orthogon.metrics.strings import string_metrics
+
+METRICS = classification_metrics(["no", "yes"])
+ERROR = METRICS["error"]
+
+
+def wrong(k, n, groups=None):
+    flags = np.zeros(n, int)
+    flags[:k] = 1
+    return Scores({"wrong": flags}, np.arange(n), groups)
+
+
+@pytest.mark.system("strat.test-size")
+def test_worked_confidence_and_what_is_printed():
+    """W.confidence: SE 0.0995 % and +-0.195 % at 1 % of 10,000; +-0.549 % at 2 % of 2,500."""
+    assert standard_error(0.01, 10_000) == pytest.approx(0.000995, abs=1e-6)
+    assert 1.96 * standard_error(0.01, 10_000) == pytest.approx(0.00195, abs=1e-5)
+    assert 1.96 * standard_error(0.02, 2500) == pytest.approx(0.00549, abs=1e-5)
+    printed = interval(wrong(100, 10_000), ERROR)
+    assert (printed.high - printed.low) / 2 == pytest.approx(0.00195, abs=1e-5)  # Wilson agrees at this size
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 25), (1, 25), (7, 350), (25, 25), (30, 100)])
+def test_wilson_equals_scipy(k, n):
+    expected = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    assert np.allclose(wilson(k, n, z_of(0.95)), (expected.low, expected.high), atol=1e-12)
+
+
+def test_newcombe_equals_his_paper():
+    """Newcombe 1998, table II, method 10: 56/70 - 48/80 -> 0.0524, 0.3339; 9/10 - 3/10 -> 0.1705, 0.8090."""
+    assert np.allclose(newcombe(56, 70, 48, 80, z_of(0.95)), (0.0524, 0.3339), atol=1e-4)
+    assert np.allclose(newcombe(9, 10, 3, 10, z_of(0.95)), (0.1705, 0.8090), atol=1e-4)
+    gap = gap_interval(wrong(48, 80), wrong(56, 70), ERROR, paired=False)
+    assert (gap.low, gap.high) == pytest.approx((0.0524, 0.3339), abs=1e-4)
+    assert gap.method == "Newcombe"
+
+
+def test_mid_p_mcnemar_by_hand():
+    """1 against 5 disagreements: 2 (P(0) + P(1)) - P(1) at Binomial(6, 1/2) = (2 * 7 - 6) / 64 = 0.125."""
+    a, b = np.array([1] * 1 + [0] * 5 + [1] * 4 + [0] * 10), np.array([0] * 1 + [1] * 5 + [1] * 4 + [0] * 10)
+    assert mcnemar(a, b) == pytest.approx(8 / 64)
+    assert mcnemar(a, b) == mcnemar(b, a)
+    assert mcnemar(a, a) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(k1=st.integers(0, 50), k2=st.integers(0, 80), delta=st.floats(-0.3, 0.3))
+def test_the_p_value_inverts_the_interval(k1, k2, delta):
+    """p <= 2.5 % exactly when the lower 95 % limit clears delta, p >= 97.5 % when the upper one stays below."""
+    gap = difference(proportion(k2, 80), proportion(k1, 50))
+    limits, p = gap.interval(0.95), gap.p_above(delta)
+    assert 0 <= p <= 1
+    if abs(limits.low - delta) > 1e-6:
+        assert (p < 0.025) == (limits.low > delta)
+    if abs(limits.high - delta) > 1e-6:
+        assert (p > 0.975) == (limits.high < delta)
+
+
+def test_a_gap_from_a_given_floor_is_wilsons_interval_moved():
+    low, high = (float(x) for x in wilson(10, 100, z_of(0.95)))
+    gap = difference(proportion(10, 100), fixed(0.04)).interval()
+    assert (gap.low, gap.high) == pytest.approx((low - 0.04, high - 0.04))
+
+
+def classified(n=400, seed=0, groups=None):
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet([0.5, 0.5], n)
+    truth = (rng.random(n) < 0.7 * probs[:, 1] + 0.15).astype(int)
+    answer = probs.argmax(axis=1)
+    records = {
+        "truth": truth,
+        "answer": answer,
+        "probs": probs,
+        "wrong": (truth != answer).astype(int),
+        "loss": -np.log(probs[np.arange(n), truth] + 1e-6),
+    }
+    return Scores(records, np.arange(n), groups)
+
+
+@pytest.mark.parametrize("name", ["f1", "log_loss", "roc_auc", "weighted_error", "calibration_error", "accuracy"])
+def test_any_metric_has_an_interval_around_its_value_in_its_own_direction(name):
+    scores = classified()
+    found = interval(scores, METRICS[name])
+    assert found.value == pytest.approx(METRICS[name].value(scores))
+    assert found.low < found.value < found.high
+    again = interval(scores, METRICS[name])
+    assert found == again  # seeded
+    other = interval(scores, METRICS[name], seed=1)
+    assert other.low == pytest.approx(found.low, abs=0.15 * (found.high - found.low))
+
+
+def test_the_bootstrap_of_cells_equals_that_of_units():
+    """The same distribution whether 400 units are drawn or the 4 cells of their confusion matrix."""
+    scores, metric = classified(), METRICS["weighted_error"]  # one row a unit; equal to the plain error here
+    by_units, by_formula = interval(scores, metric), interval(scores, ERROR)
+    assert (by_units.low, by_units.high) == pytest.approx((by_formula.low, by_formula.high), abs=0.006)
+    f1 = METRICS["f1"]
+    by_cells = interval(scores, f1)
+    rng = np.random.default_rng(0)
+    drawn = [f1.value(scores.take(rng.integers(0, 400, 400))) for _ in range(1000)]
+    assert (by_cells.low, by_cells.high) == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.012)
+
+
+@pytest.mark.parametrize("metric", [METRICS["log_loss"], regression_metrics()["rmse"]], ids=["log_loss", "rmse"])
+def test_bca_covers_the_truth_of_a_skewed_mean(metric):
+    """Squares of normals (mean 1, very skewed), n = 60: 150 samples, nominal 95 %."""
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(150):
+        values = rng.normal(size=60) ** 2
+        found = interval(Scores({"loss": values, "squared": values}, np.arange(60)), metric, draws=400)
+        covered += found.low <= 1 <= found.high
+    assert covered / 150 >= 0.9
+
+
+def test_groups_are_drawn_whole():
+    """40 people with 10 identical answers each are 40 units: the interval is sqrt(10) wider."""
+    rng = np.random.default_rng(0)
+    people = np.repeat((rng.random(40) < 0.3).astype(int), 10)
+    together = Scores({"wrong": people}, np.arange(400), np.repeat(np.arange(40), 10))
+    alone = Scores({"wrong": people}, np.arange(400))
+    widths = [i.high - i.low for i in (interval(together, ERROR), interval(alone, ERROR))]
+    assert widths[0] / widths[1] == pytest.approx(np.sqrt(10), rel=0.15)
+    ranked = classified(groups=np.repeat(np.arange(40), 10))  # a metric that is not a function of sums
+    assert interval(ranked, METRICS["roc_auc"]).low < METRICS["roc_auc"].value(ranked)
+
+
+def test_no_error_in_any_group_still_has_an_upper_limit_by_the_number_of_groups():
+    found = interval(wrong(0, 400, np.repeat(np.arange(40), 10)), ERROR)
+    assert found.high == pytest.approx(float(wilson(0, 40, z_of(0.95))[1]))
+
+
+def test_the_same_units_compared_in_pairs_are_told_apart_sooner():
+    """Two systems that are wrong on nearly the same units: 5 repaired, none broken."""
+    rng = np.random.default_rng(0)
+    a = (rng.random(300) < 0.2).astype(int)
+    b = a.copy()
+    b[np.flatnonzero(a)[:8]] = 0
+    before, after = (Scores({"wrong": w, "loss": w + 0.1}, np.arange(300)) for w in (a, b))
+    paired, unpaired = (gap_interval(before, after, ERROR, paired=flag) for flag in (True, False))
+    assert paired.value == pytest.approx(-8 / 300)
+    assert paired.high < 0 < unpaired.high
+    real = gap_interval(before, after, METRICS["log_loss"], paired=True)  # the bootstrap, same units
+    assert real.value == pytest.approx(-8 / 300)
+    assert real.high < 0
+    assert gap_interval(before, before, METRICS["log_loss"], paired=True).low == pytest.approx(0)
+    shuffled = after.take(rng.permutation(300)[:200])  # aligned by id
+    assert paired_difference(before, shuffled, ERROR).n == 200
+
+
+def test_paired_systems_without_a_common_unit_are_refused_with_what_to_do():
+    a, b = wrong(1, 5), Scores({"wrong": np.zeros(4, int)}, np.arange(100, 104))
+    with pytest.raises(
+        UsageError, match=r"paired comparison: .*5 and 4, none in common.*\nScore both on the same split"
+    ):
+        paired_difference(a, b, ERROR)
+
+
+def test_a_metric_of_nothing_is_refused():
+    with pytest.raises(UsageError, match=r"scores: A metric of no examples has no value.\nGive a split"):
+        interval(wrong(0, 0), ERROR)
+
+
+def test_paired_intervals_cover():
+    """1,000 draws of two dependent systems: the 95 % interval of the difference holds the true one in 94 to 98 %."""
+    rng = np.random.default_rng(0)
+    u = rng.random((1000, 200))
+    a, b = u < 0.12, (u < 0.06) | (u > 0.97)  # true difference 0.09 - 0.12
+    covered = 0
+    for x, y in zip(a, b, strict=True):
+        pair = [Scores({"wrong": w.astype(int)}, np.arange(200)) for w in (x, y)]
+        found = gap_interval(*pair, ERROR, paired=True)
+        covered += found.low <= -0.03 <= found.high
+    assert 0.935 <= covered / 1000 <= 0.98
+
+
+def test_seeds_widen_the_interval_by_the_luck_of_training():
+    """5 seeds whose errors differ far more than sampling explains; equal seeds leave the sampling interval."""
+    rng = np.random.default_rng(0)
+    lucky = [wrong(k, 2000) for k in (60, 120, 180, 90, 150)]
+    equal = [Scores({"wrong": (rng.permutation(2000) < 120).astype(int)}, np.arange(2000)) for _ in range(5)]
+    contrasts = seed_contrasts(5)
+    (mean, wide), (_, narrow) = (over_seeds(runs, ERROR, contrasts) for runs in (lucky, equal))
+    assert mean == pytest.approx(0.06)
+    # standard error of the mean of 5 seeds: sd 0.0237 / sqrt(5) = 0.0106, times Student's 2.776
+    assert (np.quantile(wide, 0.975) - mean) == pytest.approx(2.776 * 0.0106, rel=0.15)
+    assert np.quantile(narrow, 0.975) - 0.06 < 0.012
+
+
+def test_fifty_thousand_units_take_few_weights():
+    """Every cell-based metric resamples cells: the draws of 50,000 units fit in B x 4 numbers."""
+    scores = classified(50_000)
+    assert METRICS["f1"].additive is not None
+    assert len(METRICS["f1"].additive(scores.records).rows) == 4
+    assert string_metrics()["error"].additive is not None
+    assert interval(scores, METRICS["f1"]).method == "bootstrap, BCa"
+    assert estimate(scores, ERROR).method == "Wilson"
