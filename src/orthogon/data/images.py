@@ -16,6 +16,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -100,9 +101,14 @@ class Pictures(Examples):
     def channels(self) -> int:
         """1 when every picture is grey, else 3."""
 
-    @abstractmethod
     def load(self, i: int, size: int, channels: int | None = None, resize: Resize = "crop") -> Pixels:
         """Picture i as (size, size, channels): its middle square ("crop"), or both sides squeezed ("squash")."""
+        with _remarks_ignored():
+            return self._load(i, size, channels or self.channels, resize)
+
+    @abstractmethod
+    def _load(self, i: int, size: int, channels: int, resize: Resize) -> Pixels:
+        """`load` for threads, which must not touch the filters of warnings."""
 
     @abstractmethod
     def thumbnails(self) -> Pixels:
@@ -121,9 +127,10 @@ class Pictures(Examples):
         out = np.empty((len(rows), size, size, channels), dtype=np.uint8)
 
         def fill(k: int) -> None:
-            out[k] = self.load(rows[k], size, channels, resize)
+            out[k] = self._load(rows[k], size, channels, resize)
 
-        _on_every_core(fill, range(len(rows)))
+        with _remarks_ignored():
+            _on_every_core(fill, range(len(rows)))
         return out
 
     def targets(self) -> NDArray[Any]:
@@ -197,8 +204,8 @@ class ArrayImages(Pictures):
         taken.notes, taken.set_aside = self.notes, self.set_aside
         return taken
 
-    def load(self, i: int, size: int, channels: int | None = None, resize: Resize = "crop") -> Pixels:
-        image, channels = self.images[i], channels or self.channels
+    def _load(self, i: int, size: int, channels: int, resize: Resize) -> Pixels:
+        image = self.images[i]
         if image.shape == (size, size, channels):
             return image
         return _fitted(_picture(image), size, channels, resize)
@@ -270,7 +277,9 @@ class FolderImages(Pictures):
     def __getitem__(self, i: int) -> Example:
         path = self._files.paths[self._rows[i]]
         target = self.labels[i]
-        return Example(_read(path, self.channels), None if target is None else str(target), Origin(_shown(path)))
+        with _remarks_ignored():
+            pixels = _read(path, self.channels)
+        return Example(pixels, None if target is None else str(target), Origin(_shown(path)))
 
     def take(self, ids: NDArray[np.int64] | Sequence[int]) -> FolderImages:
         ids = np.asarray(ids, dtype=np.int64)
@@ -279,8 +288,8 @@ class FolderImages(Pictures):
         taken.reason, taken.notes, taken.set_aside = self.reason, self.notes, self.set_aside
         return taken
 
-    def load(self, i: int, size: int, channels: int | None = None, resize: Resize = "crop") -> Pixels:
-        row, channels = int(self._rows[i]), channels or self.channels
+    def _load(self, i: int, size: int, channels: int, resize: Resize) -> Pixels:
+        row = int(self._rows[i])
         decoded = self._files.decoded.get((size, channels, resize))
         if decoded is not None:
             return np.array(decoded[row])
@@ -316,9 +325,10 @@ class FolderImages(Pictures):
                     out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
 
                     def fill(row: int) -> None:
-                        out[row] = _read(files.paths[row], channels, size, resize)
+                        out[row] = _read(files.paths[row], channels, size, resize, files.looks[row].digest)
 
-                    _on_every_core(fill, range(shape[0]))
+                    with _remarks_ignored():
+                        _on_every_core(fill, range(shape[0]))
                     out.flush()
             except OSError:
                 return None  # no room for a cache: the pictures are decoded each time instead
@@ -345,21 +355,37 @@ class FolderImages(Pictures):
 # -- decoding -----------------------------------------------------------------------------------------------------
 
 
-def _read(path: Path, channels: int, size: int | None = None, resize: Resize = "crop") -> Pixels:
-    """Decode a file that reading found sound.
+def _read(
+    path: Path, channels: int, size: int | None = None, resize: Resize = "crop", digest: bytes | None = None
+) -> Pixels:
+    """Decode a file that reading found sound; with a digest, only if its bytes are still the same.
 
     Raises:
         DataError: it has changed or gone since.
     """
     try:
-        with Image.open(path) as picture:
+        if digest is None:
+            with Image.open(path) as picture:
+                return _decoded(picture, channels, size, resize)
+        data = path.read_bytes()
+        if hashlib.sha256(data).digest() != digest:
+            raise ValueError("it has changed")
+        with Image.open(io.BytesIO(data)) as picture:
             return _decoded(picture, channels, size, resize)
-    except (OSError, SyntaxError, ValueError) as error:
+    except Exception as error:  # see `_look`
         raise DataError(
             f"The picture can no longer be read: {error}.",
             _shown(path),
             "It could when the folder was read. Bring it back, or start again without it.",
         ) from error
+
+
+@contextmanager
+def _remarks_ignored() -> Iterator[None]:
+    """Pillow remarks on odd metadata, which a person cannot act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _decoded(picture: Image.Image, channels: int, size: int | None = None, resize: Resize = "crop") -> Pixels:
@@ -593,8 +619,7 @@ def _examples(found: _Found, config: DataConfig, cache: Path | None, new: bool =
 
 def _looks(paths: list[Path], cache: Path | None) -> list[Look | str]:
     """What decoding each file tells; files that the cache knows by path, size and time are not decoded again."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's remarks on odd metadata
+    with _remarks_ignored():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         if cache is None:
             return _on_every_core(_look, paths)
