@@ -80,7 +80,7 @@ class DateTranslator(nn.Module):
         states, _ = self.encoder(self._with_one(one_hot))  # (B, T_x, 2 n_a)
         mask = tokens != self.pad if self.mask_pads else None
         prepared = self.attention.prepare(states)
-        s = c = states.new_zeros(len(tokens), self.decoder.hidden_size)
+        s = c = states.new_zeros(tokens.shape[0], self.decoder.hidden_size)  # len() would fix the batch on export
         logits, seen = [], []
         for _ in range(self.output_length):
             context, weights = self.attention(s, states, prepared, mask)

@@ -1,0 +1,354 @@
+"""Strings to strings: symbols, refusals, masks in the loss, answers, scores, cards, and the date exercise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orthogon.data.generate import make_dates
+from orthogon.data.strings import StringPairs
+from orthogon.errors import ConfigError, DataError
+from orthogon.metrics.strings import edit_distance
+from orthogon.tasks.seq2seq import NOT_A_SYMBOL, PAD, UNKNOWN, Seq2Seq, Seq2SeqConfig, nearest_strings
+from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import fit
+
+TRAINING = TrainingConfig(lr=0.01, epochs=12, batch_size=32, clip_norm=1.0, preflight=False)
+
+
+def doubled(n: int = 300, seed: int = 0) -> StringPairs:
+    """Each character twice: T_y = 2 T_x, of many lengths."""
+    rng = np.random.default_rng(seed)
+    sources = ["".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(n)]
+    return StringPairs(sources, ["".join(c + c for c in s) for s in sources], name="doubled.tsv")
+
+
+def made(examples: StringPairs, **settings: Any) -> Seq2Seq:
+    chosen = Seq2Seq(Seq2SeqConfig(**settings)).suggest(examples)
+    chosen = {k[5:]: v for k, v in chosen.items() if k.startswith("task.")}
+    task = Seq2Seq(Seq2SeqConfig(**{**chosen, **settings}))
+    task.fit(examples)
+    return task
+
+
+@pytest.fixture(scope="module")
+def learned() -> tuple[Seq2Seq, torch.nn.Module]:
+    train = doubled()
+    task = made(train, embedding_size=8, encoder_size=16, decoder_size=32, attention_size=8)
+    torch.manual_seed(0)
+    network = task.network()
+    fit(task.objective(network, train, None, TRAINING), TRAINING)
+    return task, network
+
+
+# -- symbols ------------------------------------------------------------------------------------------------------
+
+
+def test_every_open_field_is_suggested_and_every_suggestion_is_a_field() -> None:
+    chosen = Seq2Seq(Seq2SeqConfig()).suggest(doubled())
+    config = Seq2SeqConfig(**{k[5:]: v for k, v in chosen.items() if k.startswith("task.")})
+    TrainingConfig(**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")})
+    assert [name for name, value in config.model_dump().items() if value is None] == []
+    assert [name for name, f in Seq2SeqConfig.model_fields.items() if not f.description] == ["kind"]
+
+
+def test_symbols_worked_by_hand() -> None:
+    task = made(StringPairs(["ab", "b"], ["xy", "y"]))
+    assert (task.input_symbols, task.output_symbols, task.end, task.steps) == (4, 3, 2, 3)
+    assert task.encode(["ab", "b", "b?", ""]).tolist() == [[2, 3], [3, PAD], [3, UNKNOWN], [UNKNOWN, PAD]]
+    tokens, lost = task.encode_targets(["xy", "y", "", "x!", "xyxy"])
+    n = NOT_A_SYMBOL
+    assert tokens.tolist() == [[0, 1, 2], [1, 2, n], [2, n, n], [0, n, 2], [0, 1, 0]]
+    assert lost.tolist() == [0, 0, 0, 1, 2]  # "!" is unknown; of "xyxy" and its end two symbols do not fit
+    assert task.decode(np.array([[0, 1, 2], [1, 2, 0], [2, 0, 0], [0, 1, 0]])) == ["xy", "y", "", "xyx"]
+
+
+@given(text=st.text(alphabet="abc", max_size=8))
+def test_encoding_and_decoding_targets_come_back(text: str) -> None:
+    task = made(StringPairs(["a", "b"], ["abcabcabc", "b"]))
+    tokens, lost = task.encode_targets([text])
+    assert lost.tolist() == [0]
+    assert task.decode(tokens.numpy()) == [text]
+
+
+def test_the_exercise_needs_no_end_symbol_where_all_targets_are_as_long() -> None:
+    sources, targets = make_dates(2000, seed=0)
+    dates = StringPairs(sources, targets)
+    exercise = made(dates, network="date_translator", max_input_length=30)
+    assert (exercise.input_symbols, exercise.output_symbols, exercise.steps) == (37, 11, 10)
+    assert sum(p.numel() for p in exercise.network().parameters()) == 52_960
+    double = made(dates, network="date_translator", double_bias=True)
+    assert sum(p.numel() for p in double.network().parameters()) == 53_472
+    assert made(dates).output_symbols == 12
+    assert made(doubled(), network="date_translator").ends
+
+
+def test_the_vocabulary_comes_from_train_alone() -> None:
+    task = made(StringPairs(["ab", "ba"], ["x", "y"]))
+    assert task.input_characters == "ab"
+    answers = task.answers(task.network(), StringPairs(["zz"], ["w"]))
+    assert answers.values["answer"][0] in {"", "x", "y"}
+    assert answers.values["nll"][0] > 20  # a character that cannot be written costs what 1e-12 does
+
+
+# -- refusals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sources", "targets", "what", "remedy"), [
+    (["a", "b"], [None, None], "no pair has a target string", "source TAB target"),
+    (["a", "b"], ["x", "x"], 'every one of the 2 targets is "x"', "which column is the target"),
+    (["", ""], ["x", "y"], "every source string is empty", "which column is which"),
+])  # fmt: skip
+def test_what_cannot_be_learned_is_refused(sources: list[str], targets: list[Any], what: str, remedy: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Seq2Seq(Seq2SeqConfig()).fit(StringPairs(sources, targets, name="pairs.tsv"))
+    assert caught.value.what == what
+    assert caught.value.where == "pairs.tsv"
+    assert remedy in caught.value.remedy
+
+
+def test_class_weights_are_refused() -> None:
+    train = doubled(20)
+    task = made(train)
+    with pytest.raises(ConfigError) as caught:
+        task.objective(task.network(), train, None, TRAINING.model_copy(update={"class_weights": "balanced"}))
+    assert "no classes" in caught.value.what
+    assert caught.value.where == "training.class_weights"
+    assert "none" in caught.value.remedy
+
+
+def test_longer_pairs_than_allowed_are_cut_and_counted() -> None:
+    task = made(StringPairs(["abcd", "a"], ["x", "y"]), max_input_length=2)
+    assert "1 pairs are longer" in task.reason
+    assert task.encode(["abcd"]).shape == (1, 2)
+
+
+# -- loss ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_counts_real_symbols_only() -> None:
+    """One batch of all pairs: the sum over each pair alone, unpadded; the count is characters and one end each."""
+    train = doubled(12)
+    task = made(train)
+    network = task.network().eval()
+    objective = task.objective(network, train, None, TRAINING)
+    (batch,) = objective.batches(0)
+    total, count, _ = objective.loss(batch)
+    assert count == sum(len(t) + 1 for t in train.target_strings)
+    alone = 0.0
+    for source, target in zip(train.sources, train.target_strings, strict=True):
+        tokens = task.encode([source])[:, : len(source)]
+        symbols = torch.tensor([[*(task.output_characters.index(c) for c in target), task.end]])
+        alone += F.cross_entropy(network.taught(tokens, symbols)[0], symbols[0], reduction="sum").item()  # type: ignore[operator]
+    assert total.item() == pytest.approx(alone, rel=1e-5)
+
+
+def test_batches_come_again_in_the_middle_of_an_epoch() -> None:
+    train = doubled(100)
+    task = made(train)
+    objective = task.objective(task.network(), train, None, TRAINING)
+    whole = list(objective.batches(2))
+    assert len(whole) == objective.batches_per_epoch() == 4
+    for ours, theirs in zip(whole[3:], objective.batches(2, start=3), strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_dev_figures_agree_with_the_scores(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    dev = doubled(60, seed=7)
+    figures = task.objective(network, dev, dev, TRAINING).evaluate()
+    scores = task.score(task.answers(network, dev), dev)
+    assert figures["error"] == scores.records["wrong"].mean()
+    nats = (scores.records["loss"] * scores.records["tokens"]).sum() / scores.records["tokens"].sum()
+    assert figures["loss"] == pytest.approx(nats)
+
+
+# -- answers ------------------------------------------------------------------------------------------------------
+
+
+def test_it_learns_strings_of_other_lengths(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    dev = doubled(80, seed=3)
+    scores = task.score(task.answers(network, dev), dev)
+    assert scores.records["wrong"].mean() <= 0.05
+    assert task.metrics()["error"].value(scores) == scores.records["wrong"].mean()
+
+
+def test_scores_are_what_the_strings_say() -> None:
+    task = made(StringPairs(["a", "b"], ["xyz", "yx"]))
+    examples = StringPairs(["a", "b", "a"], ["xyz", None, "yx"])
+    scores = task._scores(["xz", "", "yx"], examples, np.array([5, 6, 7]))
+    assert scores.ids.tolist() == [5, 7]
+    assert scores.records["wrong"].tolist() == [1, 0]
+    assert scores.records["edits"].tolist() == [edit_distance("xz", "xyz"), 0] == [1, 0]
+    assert scores.records["length"].tolist() == [3, 2]
+    assert scores.records["loss"].tolist() == pytest.approx([np.log(4) / 3, 0])
+
+
+def test_confidence_is_the_probability_of_the_whole_string(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    dev = doubled(40, seed=5)
+    answers = task.answers(network, dev)
+    right = answers.values["answer"] == dev.target_strings
+    # Where the answer is the truth, both calls must tell the same probability.
+    assert right.sum() > 30
+    assert np.allclose(answers.values["confidence"][right], np.exp(-answers.values["nll"][right]), rtol=1e-4)
+    assert (
+        answers.values["confidence"][right].mean() > answers.values["confidence"][~right].mean()
+        if (~right).any()
+        else 1
+    )
+
+
+def test_the_rest_of_the_batch_and_its_order_change_nothing(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    dev = doubled(30, seed=6)
+    answers = task.answers(network, dev)
+    turned = task.answers(network, dev.take(np.arange(30)[::-1]))
+    assert (turned.values["answer"][::-1] == answers.values["answer"]).all()
+    alone = task.answers(network, dev.take([4]), np.array([99]))
+    assert alone.ids.tolist() == [99]
+    assert alone.values["confidence"][0] == pytest.approx(answers.values["confidence"][4], rel=1e-5)
+
+
+def test_inputs_without_targets_are_answered_without_figures(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    answers = task.answers(network, StringPairs(["ab", ""], [None, None]))
+    assert set(answers.values) == {"answer", "confidence"}
+    assert len(task.score(answers, StringPairs(["ab", ""], [None, None]))) == 0
+    assert len(task.answers(network, StringPairs([], []))) == 0
+
+
+def test_state_travels_through_json(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    other = Seq2Seq(task.config)
+    other.load_state(json.loads(json.dumps(task.state())))
+    again = other.network()
+    again.load_state_dict(network.state_dict())
+    new = StringPairs(["abc", "cab?", ""], [None] * 3)
+    assert (task.answers(network, new).values["answer"] == other.answers(again, new).values["answer"]).all()
+    assert np.array_equal(task.unlike_train(new), other.unlike_train(new))
+
+
+def test_strings_unlike_train_stand_out() -> None:
+    train = StringPairs(*make_dates(1000, seed=0))
+    task = made(train)
+    assert float(task.unlike_train(train).max()) <= 1.0
+    unseen = task.unlike_train(StringPairs(*make_dates(200, seed=1)))
+    assert float(np.median(unseen)) < 0.3
+    assert float((unseen > 1).mean()) < 0.05
+    strange = task.unlike_train(StringPairs(["züri", "zzzzzz", "19" * 20], [None] * 3))
+    assert bool((strange > 1).all())
+
+
+# -- baselines ----------------------------------------------------------------------------------------------------
+
+
+def test_baselines_worked_by_hand() -> None:
+    train = StringPairs(["aab", "abb", "bbb", "ccc"], ["aab", "X", "X", "Z"])
+    dev = StringPairs(["aabb", "cccc", "abb"], ["aab", "Z", "Y"])
+    found = made(train).baselines(train, dev, np.array([4, 5, 6]))
+    assert [baseline.name for baseline in found] == [
+        "commonest string",
+        "most similar source's answer",
+        "copy of the source",  # it is right once in train
+    ]
+    assert found[0].scores.records["wrong"].tolist() == [1, 1, 1]
+    assert found[1].scores.records["wrong"].tolist() == [0, 0, 1]
+    assert found[2].scores.records["edits"].tolist() == [1, 4, 3]
+    assert all(baseline.scores.ids.tolist() == [4, 5, 6] for baseline in found)
+
+
+def test_the_nearest_string_is_the_one_with_the_fewest_edits() -> None:
+    rng = np.random.default_rng(0)
+    known = ["".join(rng.choice(list("abcd"), 6)) for _ in range(8)]
+    new = ["".join(rng.choice(list("abcd"), 6)) for _ in range(20)]
+    for text, found in zip(new, nearest_strings(new, known), strict=True):
+        assert edit_distance(text, known[found]) == min(edit_distance(text, other) for other in known)
+
+
+# -- what people see ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.system("s2s.attn-viz")
+def test_a_card_maps_output_characters_to_input_characters(learned: tuple[Seq2Seq, torch.nn.Module]) -> None:
+    task, network = learned
+    pairs = StringPairs(["abca"], ["aabbccaa"], name="pairs.tsv")
+    card = task.show(pairs[0], task.answers(network, pairs), 0, network)
+    assert (card.kind, card.title, card.text) == ("strings", "pairs.tsv, line 1", "abca")
+    assert (card.truth, card.answer) == ("aabbccaa", "aabbccaa")
+    assert list(card.row_labels) == list("aabbccaa")
+    assert list(card.column_labels) == list("abca")
+    assert card.heat is not None
+    assert card.heat.shape == (8, 4)
+    assert np.allclose(card.heat.sum(axis=1), 1, atol=1e-5)
+    assert card.loss is not None
+    assert card.loss < 0.5
+    assert task.show(pairs[0], task.answers(network, pairs), 0).heat is None
+
+
+# -- export -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("network", ["attention", "date_translator"])
+def test_the_exported_network_equals_pytorch_at_any_batch_size(network: str, tmp_path: Path) -> None:
+    from orthogon.run.export import _export, largest_difference
+
+    train = StringPairs(["ab", "b", "abc", "ca"], ["x", "yx", "y", "xx"])  # each written symbol is traced anew: few
+    task = made(train, network=network, encoder_size=8, decoder_size=8)
+    torch.manual_seed(0)
+    exported = task.network().eval()
+    _export(exported, task.example_inputs(3), task.input_names(), tmp_path / "network.onnx")
+    sizes = [task.example_inputs(size) for size in (1, 5)]
+    assert largest_difference(exported, tmp_path / "network.onnx", task.input_names(), sizes) < 1e-4
+
+
+def test_facts_for_other_runtimes_are_plain_values() -> None:
+    facts = json.loads(json.dumps(made(StringPairs(["ab", "b"], ["xy", "y"])).preprocessing()))
+    assert facts["characters"] == {"a": 2, "b": 3}
+    assert facts["output_characters"] == ["x", "y"]
+    assert facts["end"] == 2
+
+
+# -- the date exercise --------------------------------------------------------------------------------------------
+
+
+def exact_share(
+    m: int, unseen: int, training: dict[str, Any], **settings: Any
+) -> tuple[float, Seq2Seq, torch.nn.Module]:
+    dates = StringPairs(*make_dates(m + unseen, seed=0))
+    train, new = dates.take(np.arange(m)), dates.take(np.arange(m, m + unseen))
+    chosen = Seq2Seq(Seq2SeqConfig(**settings)).suggest(train)
+    task = made(train, **settings)
+    config = TrainingConfig(**{**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")}, **training})
+    torch.manual_seed(0)
+    network = task.network()
+    fit(task.objective(network, train, None, config), config)
+    return 1 - float(task.score(task.answers(network, new), new).records["wrong"].mean()), task, network
+
+
+@pytest.mark.slow
+@pytest.mark.system("ex.nmt")
+def test_the_exercises_network_translates_dates() -> None:
+    """m = 10,000, T_x = 30: at least 95 % of 500 unseen dates exactly right, and the year is read where it stands."""
+    share, task, network = exact_share(10_000, 500, {"epochs": 6}, network="date_translator", max_input_length=30)
+    assert share >= 0.95
+    source = "saturday 9 may 1998"
+    weights = task.attention(network, source)
+    assert weights.shape == (10, len(source))
+    year = weights[:4, source.index("1998") :].sum(axis=1)
+    assert float(year[2:].mean()) > 0.5  # "98" of "1998-05-09" comes from the last two characters
+
+
+@pytest.mark.slow
+def test_dates_reach_the_promised_share_with_defaults() -> None:
+    share, _, _ = exact_share(6_000, 500, {})
+    assert share >= 0.99
