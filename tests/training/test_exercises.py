@@ -134,23 +134,23 @@ def test_single_examples_make_the_cost_noisier_than_batches_of_64(seed: int) -> 
 
 @pytest.mark.system("opt.minibatch")
 def test_mini_batches_need_fewer_passes_than_batch_and_less_work_than_single_examples() -> None:
-    # Each at the same rate, until J over all examples is 0.3. A stopwatch would be no test: what costs time is the
-    # number of updates, of one example or 64 alike (benchmarks/minibatch.py takes the time).
+    # Until J over all examples is 0.1, each size at its best rate of 0.03, 0.1, 0.3 and 1. A stopwatch makes no test:
+    # what takes time is the number of updates, of one example or 64 nearly alike (benchmarks/minibatch.py: 14 times
+    # the seconds).
     epochs, updates, costs = {}, {}, {}
-    for batch_size, limit in ((1797, 150), (64, 20), (1, 1)):
+    for batch_size, lr, limit in ((1797, 1.0, 150), (64, 1.0, 10), (1, 0.1, 4)):
         torch.manual_seed(0)
         objective = Digits(MLP(64, [32], 10), batch_size)
-        result = train(objective, optimiser="sgd", lr=0.1, epochs=limit, evaluate_every=29)
-        curve = [(event["step"], event["dev_loss"]) for event in result.history]
-        reached = next((step for step, loss in curve if loss < 0.3), limit * objective.batches_per_epoch())
-        updates[batch_size] = reached
-        epochs[batch_size] = reached / objective.batches_per_epoch()
+        each = max(1, objective.batches_per_epoch() // 30)
+        result = train(objective, optimiser="sgd", lr=lr, epochs=limit, evaluate_every=each)
+        steps = [event["step"] for event in result.history if event["dev_loss"] < 0.1]
+        updates[batch_size] = steps[0] if steps else limit * objective.batches_per_epoch()
+        epochs[batch_size] = updates[batch_size] / objective.batches_per_epoch()
         costs[batch_size] = objective.costs
-    assert epochs[64] < epochs[1797] / 3
-    assert updates[64] < updates[1]
+    assert epochs[64] < epochs[1797] / 10
+    assert updates[64] < updates[1] / 10
     # J of mini-batches trends down, but not at every step
-    steps = np.diff(costs[64][:200])
-    assert (steps > 0).any()
+    assert (np.diff(costs[64]) > 0).any()
     assert np.mean(costs[64][-29:]) < np.mean(costs[64][:29]) / 3
 
 
@@ -322,5 +322,5 @@ def test_the_other_optimisers_on_moons_in_numpy(name: str) -> None:
 @pytest.mark.parametrize("name", MOONS)
 def test_optimisers_on_moons_through_the_loop(name: str) -> None:
     objective = Moons()
-    train(objective, **{"lr": ALPHA, **CONFIGS[name]}, epochs=EPOCHS, monitor_every=1000)
+    train(objective, **{"lr": ALPHA, **CONFIGS[name]}, epochs=EPOCHS, monitor_every=1000, evaluate_every=50_000)
     check_moons(name, *objective.figures())
