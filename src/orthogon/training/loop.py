@@ -33,11 +33,11 @@ from orthogon.training.device import (
     to_device,
 )
 from orthogon.training.monitors import Monitor
-from orthogon.training.objective import Objective
+from orthogon.training.objective import Objective, examples_in
 from orthogon.training.optimisers import make_optimiser, proximal_l1_
 from orthogon.training.preflight import lr_race, preflight
 from orthogon.training.schedules import Schedule
-from orthogon.training.update import Update
+from orthogon.training.update import NO_BATCH, Update
 from orthogon.training.weights import Average, copied, put_back, weights_of
 
 Event = dict[str, Any]
@@ -273,9 +273,9 @@ class _Training:
     def train(self, interrupt: _Interrupt) -> None:
         """The loop itself."""
         config, update, every = self.config, self.update, self.config.monitor_every
-        next_report = next_save = self.clock()
-        next_save += 60 * config.checkpoint_minutes
-        save_now = False
+        next_report = self.clock()
+        next_save = next_report + 60 * config.checkpoint_minutes
+        save_due = False
         while self.step < self.total_steps and self.status is None:
             for batch in self._batches():
                 factor = self.schedule.lr_factor(self.step, self.epoch)
@@ -284,7 +284,7 @@ class _Training:
                 look = self.step % every == 0
                 if look:
                     self.monitor.arm()
-                update.signals = (interrupt.seen, save_now)
+                update.signals = (interrupt.seen, save_due)
                 update(batch, self.step + 1)
                 self.step += 1
                 self.position += 1
@@ -313,16 +313,15 @@ class _Training:
                     else self.position == self.steps_per_epoch
                 ):
                     self._evaluate()
-                interrupted, save_now = update.signals
-                if last and self.status is None:
-                    self.status = self.ends_as
-                elif interrupted and self.status is None:
-                    self.status = "interrupted"
-                if self.status is not None or save_now:
+                save_due = self.folder is not None and now >= next_save
+                # several processes act on what all of them have heard, one update later
+                interrupted, save = update.signals if update.processes > 1 else (interrupt.seen, save_due)
+                if self.status is None and (last or interrupted):
+                    self.status = self.ends_as if last else "interrupted"
+                if self.status is not None or save:
                     self._save()
-                    now = self.clock()
-                    next_save = now + 60 * config.checkpoint_minutes
-                save_now = self.first and self.folder is not None and now >= next_save
+                    save_due = False
+                    next_save = self.clock() + 60 * config.checkpoint_minutes
                 if self.status is not None or self.position == self.steps_per_epoch:
                     break
             self.epoch, self.position = self.epoch + 1, 0
@@ -331,8 +330,8 @@ class _Training:
         """What is left of this epoch, on the device: this process's share of each batch."""
         held = torch.get_rng_state()
         batches = self.objective.batches(self.epoch, self.position)
-        first = next(batches, None)
-        if first is None:
+        first = next(batches, NO_BATCH)
+        if first is NO_BATCH:
             raise TrainingError(
                 f"batches({self.epoch}, {self.position}) gave none of the {self.steps_per_epoch} batches promised",
                 type(self.objective).__name__,
@@ -341,13 +340,15 @@ class _Training:
         # opening a DataLoader draws a number; a resumed epoch opens one more often than an unbroken one
         torch.set_rng_state(held)
         batches = chain((first,), batches)
-        if distributed.world() > 1 and not self.objective.sharded:
+        if distributed.world() > 1:
             batches = map(self._share, batches)
         return batches if self.device.type == "cpu" else (to_device(batch, self.device) for batch in batches)
 
     def _share(self, batch: Any) -> Any:
+        if self.objective.sharded:
+            return NO_BATCH if examples_in(batch) == 0 else batch
         pieces = self.objective.split(batch, distributed.world())
-        return pieces[distributed.rank()] if distributed.rank() < len(pieces) else None
+        return pieces[distributed.rank()] if distributed.rank() < len(pieces) else NO_BATCH
 
     def _look(self) -> None:
         for event in self.monitor.look(self.step - 1, None):

@@ -51,7 +51,7 @@ class Objective(ABC):
         Raises:
             TrainingError: the default does not know how to cut this batch.
         """
-        sizes = {len(piece) for piece in _arrays(batch)}
+        sizes = {len(piece) for piece in _arrays(batch, strict=True)}
         if len(sizes) != 1:
             raise TrainingError(
                 f"a batch whose tensors have first axes of {sorted(sizes)} cannot be cut by examples",
@@ -83,15 +83,21 @@ class Objective(ABC):
         return {}
 
 
-def _arrays(batch: Any) -> list[Tensor | np.ndarray[Any, Any]]:
+def examples_in(batch: Any) -> int | None:
+    """How many examples a batch of tensors holds, 0 if it is empty; None where its arrays do not agree."""
+    sizes = {len(array) for array in _arrays(batch, strict=False)}
+    return sizes.pop() if len(sizes) == 1 else None if batch else 0
+
+
+def _arrays(batch: Any, strict: bool) -> list[Tensor | np.ndarray[Any, Any]]:
     """Every tensor and array in the batch that has a first axis."""
     if isinstance(batch, (Tensor, np.ndarray)):
         return [batch] if batch.ndim else []
     if isinstance(batch, Mapping):
-        return [array for value in batch.values() for array in _arrays(value)]
+        return [array for value in batch.values() for array in _arrays(value, strict)]
     if isinstance(batch, (tuple, list)):
-        return [array for value in batch for array in _arrays(value)]
-    if batch is None or isinstance(batch, (bool, int, float)):
+        return [array for value in batch for array in _arrays(value, strict)]
+    if batch is None or isinstance(batch, (bool, int, float)) or not strict:
         return []
     raise TrainingError(
         f"a batch with a {type(batch).__name__} in it cannot be cut by examples",

@@ -6,22 +6,22 @@ parts and however many processes hold them: gradients of sums are added up and d
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from orthogon.errors import TrainingError
 from orthogon.training import distributed
 from orthogon.training.config import TrainingConfig
 from orthogon.training.device import out_of_memory, seed_everything
 from orthogon.training.monitors import Monitor
-from orthogon.training.objective import Objective
+from orthogon.training.objective import Objective, examples_in
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+NO_BATCH = object()  # what a process computes whose share of a batch is empty
 
 
 class Update:
@@ -54,18 +54,25 @@ class Update:
         self.signals: tuple[float, ...] = ()
         self.warnings: list[dict[str, Any]] = []
         self.scaler = torch.amp.GradScaler(device.type) if config.precision == "fp16" else None
-        self.arithmetic: AbstractContextManager[Any] = (
-            nullcontext() if config.precision == "fp32" else torch.autocast(device.type, PRECISIONS[config.precision])
+        self.arithmetic = (
+            None if config.precision == "fp32" else torch.autocast(device.type, PRECISIONS[config.precision])
         )
-        self.unit = torch.ones((), device=device)  # dJ/d(loss sum), kept to spare an allocation each step
+        self.waits = device.type == "cpu"  # reading a loss costs nothing there; elsewhere it would halt the device
+        self.clips = bool(config.clip_norm or config.clip_value)
+        # L-BFGS alone cannot do without its closure; for the others a call of `step` without one is cheaper
+        self.needs_closure = "closure" in _required(optimiser.step)
+        self.unit, self.unit_value = torch.ones((), device=device), 1.0  # dJ/d(loss sum), written when it changes
 
     def __call__(self, batch: Any, step: int) -> None:
         """Take update number `step` (from 1)."""
         self.batch, self.step, self.calls = batch, step, 0
+        if self.needs_closure:
+            self.optimiser.step(self._closure)
+            return
+        self._closure()
         if self.scaler is None:
-            self.optimiser.step(self._closure)  # L-BFGS calls it several times
+            self.optimiser.step()
         else:
-            self._closure()
             self.scaler.step(self.optimiser)  # leaves the weights alone when a gradient overflowed
             self.scaler.update()
 
@@ -83,13 +90,13 @@ class Update:
         if self.calls == 0:
             self.loss_sum, self.count, self.logs = loss_sum, count, logs
         self.calls += 1
-        if self.config.clip_norm or self.config.clip_value:
+        if self.clips:
             self._clip()
         return loss_sum / (count or 1.0)
 
     def _gradients(self) -> tuple[Any, float, dict[str, float]]:
         pieces: Sequence[Any] = (self.batch,)
-        if self.batch is None:  # fewer examples than processes: none for this one
+        if self.batch is NO_BATCH:  # fewer examples than processes: none for this one
             pieces = ()
             self._forget_gradients()
         elif self.parts > 1:
@@ -99,16 +106,22 @@ class Update:
         count = 0.0
         logs: dict[str, float] = {}
         for i, piece in enumerate(pieces):
-            with self.arithmetic:
+            if self.arithmetic is None:
                 loss, n, piece_logs = self.objective.loss(piece)
-            value = loss.item() if self.device.type == "cpu" else loss.detach()
-            if isinstance(value, float) and not math.isfinite(value):
+            else:
+                with self.arithmetic:
+                    loss, n, piece_logs = self.objective.loss(piece)
+            value = loss.item() if self.waits else loss.detach()
+            if self.waits and not math.isfinite(value):
                 raise self.explain(f"the loss is {value}", piece)
             if i == 0:  # only now: until here they are the last update's, and `explain` may want them
                 self._forget_gradients()
             if self.scaler is not None:
                 loss = self.scaler.scale(loss)
-            loss.backward(self._unit(loss, 1.0 / n if alone and n else float(not alone)))
+            unit_value = 1.0 / n if alone and n else float(not alone)
+            if unit_value != self.unit_value or loss.dtype is not self.unit.dtype:
+                self.unit, self.unit_value = torch.full_like(loss.detach(), unit_value), unit_value
+            loss.backward(self.unit)
             total, count = total + value, count + n
             if piece_logs:
                 logs = {name: logs.get(name, 0.0) + figure for name, figure in piece_logs.items()}
@@ -122,11 +135,6 @@ class Update:
     def _forget_gradients(self) -> None:
         for parameter in self.parameters:
             parameter.grad = None
-
-    def _unit(self, loss: Tensor, value: float) -> Tensor:
-        if self.unit.dtype != loss.dtype or self.unit.shape != loss.shape:
-            self.unit = torch.ones_like(loss)
-        return self.unit.fill_(value)
 
     def _meet(self, total: Any, count: float) -> tuple[Any, float]:
         """Add gradients, loss, count and signals over all processes."""
@@ -144,9 +152,11 @@ class Update:
         if self.scaler is not None:
             self.scaler.unscale_(self.optimiser)
         if self.config.clip_norm:
-            norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip_norm)
-            if self.scaler is None and self.device.type == "cpu" and not math.isfinite(norm.item()):
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.parameters if p.grad is not None])
+            # before clipping: it multiplies every gradient by 1/norm, and a single NaN would be in all of them
+            if self.scaler is None and self.waits and not math.isfinite(norm.item()):
                 raise self.explain("the gradient is not finite", self.batch)
+            torch.nn.utils.clip_grads_with_norm_(self.parameters, self.config.clip_norm, norm)
         if self.config.clip_value:
             torch.nn.utils.clip_grad_value_(self.parameters, self.config.clip_value)
 
@@ -179,8 +189,8 @@ class Update:
         )
 
     def _part_size(self, parts: int) -> str:
-        sizes = {len(t) for t in _tensors(self.batch) if t.ndim}
-        return f" of {math.ceil(sizes.pop() / parts)} examples" if len(sizes) == 1 else ""
+        size = examples_in(self.batch)
+        return "" if size is None else f" of {math.ceil(size / parts)} examples"
 
     def explain(self, what: str, batch: Any) -> TrainingError:
         """What to raise when a loss, gradient or weight is not finite: the step, the culprit tensor, the remedy."""
@@ -205,8 +215,7 @@ class Update:
         return TrainingError(f"{what}: {name}, {why}", f"step {self.step}", remedy)
 
 
-def _tensors(batch: Any) -> list[Tensor]:
-    if isinstance(batch, Tensor):
-        return [batch]
-    values = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, (tuple, list)) else ()
-    return [tensor for value in values for tensor in _tensors(value)]
+def _required(function: Callable[..., Any]) -> set[str]:
+    """Names of the arguments that a call must give."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD}
