@@ -71,7 +71,7 @@ class ReportData:
         cases: the worst mistakes first. looks: examples, right ones too, with what the network looked at.
         agreement: (n, 2) truth and answer on dev, for real-valued targets.
         figures: metric title -> split -> figure, all metrics as people quote them. units: metric title -> unit.
-        healthy: what to say when there are no steps.
+        healthy: what to say beside the steps, or in their place when nothing is worth acting on.
         test_looks: how often the test set has been scored in this project.
         logbook: rows of the project's runs: run, when, what, error (0-best), note.
         examples: False leaves the user's pictures, rows, strings and places in their files out.

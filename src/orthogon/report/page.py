@@ -18,7 +18,10 @@ from orthogon.report.render import TAKE, clip, flatten, render, telling
 from orthogon.run.folder import write_text
 
 if TYPE_CHECKING:
+    from orthogon.strategy.advice import Step
     from orthogon.strategy.diagnosis import Rung
+    from orthogon.strategy.mistakes import Mistakes, Slice
+    from orthogon.tasks.task import Card
 
 PICTURE_BYTES = 1_900_000  # of the page's 3 MiB; text, tables and plots share the rest
 MAX_CASES = 60
@@ -45,7 +48,7 @@ def page(data: ReportData) -> str:
         "confusion": _confusion(mistakes),
         "pairs": _pairs(mistakes),
         "agreement": _agreement(data),
-        **_per_class(mistakes, unit),
+        **_per_class(mistakes),
         "per_group": _per_group(mistakes, unit),
         "calibration": _calibration(mistakes),
         "calibration_note": _calibration_note(mistakes),
@@ -189,7 +192,10 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
             {
                 "number": step.number,
                 "title": step.knob[:1].upper() + step.knob[1:],
+                "changes": ", ".join(f"{key} = {value}" for key, value in step.overrides.items()),
                 "reason": step.reason,
+                "sign": step.sign,
+                "orthogonal": step.orthogonal,
                 "gain": _gain(step, data.measure.unit).removeprefix("Could bring ").removesuffix("."),
                 "gap": step.gap,
                 "cost": f"Costs {words.number(runs)} run{'' if runs == 1 else 's'}."
@@ -202,8 +208,10 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
     return shown
 
 
-def _gain(step: Any, unit: str) -> str:
+def _gain(step: Step, unit: str) -> str:
     gain = step.gain_at_most
+    if not gain.value:
+        return ""
     return f"Could bring {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}."
 
 
@@ -270,7 +278,7 @@ def _curves_note(data: ReportData) -> str:
 # -- mistakes -----------------------------------------------------------------------------------------------------
 
 
-def _confusion(mistakes: Any) -> dict[str, Any] | None:
+def _confusion(mistakes: Mistakes | None) -> dict[str, Any] | None:
     if mistakes is None or mistakes.confusion is None:
         return None
     matrix, names = np.asarray(mistakes.confusion), list(mistakes.class_names)
@@ -295,8 +303,8 @@ def _confusion(mistakes: Any) -> dict[str, Any] | None:
     return {"names": [clip(name, 40) for name in names], "rows": rows, "note": note}
 
 
-def _pairs(mistakes: Any) -> list[dict[str, Any]]:
-    pairs = mistakes.confused[:8] if mistakes is not None else []
+def _pairs(mistakes: Mistakes | None) -> list[dict[str, Any]]:
+    pairs = mistakes.confused[:8] if mistakes is not None else ()
     return [
         {"truth": p.truth, "answer": p.answer, "count": p.count, "share": f"{words.share(p.share)} %"} for p in pairs
     ]
@@ -309,12 +317,12 @@ def _agreement(data: ReportData) -> Markup | None:
     return Markup(plots.to_svg(figure, "agreement", "Answers against true values on dev"))
 
 
-def _per_class(mistakes: Any, unit: str) -> dict[str, Any]:
+def _per_class(mistakes: Mistakes | None) -> dict[str, Any]:
     rows, note = _slices(mistakes.per_class, "%") if mistakes is not None else ([], "")
     return {"per_class": rows, "per_class_note": note}
 
 
-def _per_group(mistakes: Any, unit: str) -> list[dict[str, Any]]:
+def _per_group(mistakes: Mistakes | None, unit: str) -> list[dict[str, Any]]:
     if mistakes is None:
         return []
     shown = []
@@ -325,7 +333,7 @@ def _per_group(mistakes: Any, unit: str) -> list[dict[str, Any]]:
     return shown
 
 
-def _slices(slices: Sequence[Any], unit: str) -> tuple[list[Bar], str]:
+def _slices(slices: Sequence[Slice], unit: str) -> tuple[list[Bar], str]:
     """The slices with the highest error first."""
     ranked = sorted(slices, key=lambda s: -s.error if math.isfinite(s.error) else math.inf)
     values = [Value(clip(str(s.name), 60), s.error, s.low, s.high, note=f"{s.n:,}") for s in ranked[:MAX_ROWS]]
@@ -333,8 +341,8 @@ def _slices(slices: Sequence[Any], unit: str) -> tuple[list[Bar], str]:
     return bars(values, unit), note
 
 
-def _calibration(mistakes: Any) -> Markup | None:
-    bins = [b for b in mistakes.calibration if b.n] if mistakes is not None else []
+def _calibration(mistakes: Mistakes | None) -> Markup | None:
+    bins = mistakes.calibration if mistakes is not None else ()
     if not bins:
         return None
     figure = plots.calibration(
@@ -347,8 +355,8 @@ def _calibration(mistakes: Any) -> Markup | None:
     return Markup(plots.to_svg(figure, "calibration", "How often answers are right against how sure they are"))
 
 
-def _calibration_note(mistakes: Any) -> str:
-    bins = [b for b in mistakes.calibration if b.n] if mistakes is not None else []
+def _calibration_note(mistakes: Mistakes | None) -> str:
+    bins = mistakes.calibration if mistakes is not None else ()
     n = sum(b.n for b in bins)
     if not n:
         return ""
@@ -359,8 +367,8 @@ def _calibration_note(mistakes: Any) -> str:
     )
 
 
-def _coverage(mistakes: Any) -> Markup | None:
-    points = mistakes.coverage if mistakes is not None else []
+def _coverage(mistakes: Mistakes | None) -> Markup | None:
+    points = mistakes.coverage if mistakes is not None else ()
     if not points:
         return None
     figure = plots.coverage(
@@ -369,20 +377,8 @@ def _coverage(mistakes: Any) -> Markup | None:
     return Markup(plots.to_svg(figure, "coverage", "Error among the surest share of cases"))
 
 
-def _coverage_note(mistakes: Any) -> str:
-    """ "sure about 92 % of cases, 0.3 % error there": the largest share with at most a fifth of the whole error."""
-    points = list(mistakes.coverage) if mistakes is not None else []
-    if not points:
-        return ""
-    whole = points[-1].error
-    good = [p for p in points if p.error <= whole / 5 and p.share < 0.995]
-    if not whole or not good:
-        return f"sure or not, the error is {words.share(whole)} %."
-    best = max(good, key=lambda p: p.share)
-    return (
-        f"sure about {100 * best.share:.0f} % of cases, {words.share(best.error)} % error there "
-        f"{words.span(best.low, best.high, '%')}. Over all cases it is {words.share(whole)} %."
-    )
+def _coverage_note(mistakes: Mistakes | None) -> str:
+    return f"{mistakes.sure()}." if mistakes is not None and mistakes.coverage else ""
 
 
 # -- cards --------------------------------------------------------------------------------------------------------
@@ -403,7 +399,7 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         key = f"case-{case.split}-{case.id}"
         if key not in seen:  # an id names one element of the page
             seen.add(key)
-            shown_cases.append(_card(case, pair, order, key, False))
+            shown_cases.append(_card(case, pair, order, key, len(shown_cases) < MAX_LOOKS))
     return shown_cases, shown_looks
 
 
@@ -416,7 +412,7 @@ def _card(
 ) -> dict[str, Any]:
     card = case.card
     wrong = card.truth != card.answer
-    fields = [(clip(name, 80), clip(str(value), 160)) for name, value in telling(card.fields, order)]
+    fields = [(clip(name, 80), clip(str(value), 160)) for name, value in telling(card.fields, order)[: MAX_FIELDS[1]]]
     marked = _differences(clip(card.answer), clip(card.truth)) if wrong else (escape(clip(card.answer)), "")
     figures = []
     if card.confidence is not None and math.isfinite(card.confidence):
@@ -443,7 +439,7 @@ def _card(
         "answer_marked": marked[0],
         "truth_marked": marked[1],
         "fields": fields[: MAX_FIELDS[0]],
-        "more": fields[MAX_FIELDS[0] : MAX_FIELDS[1]],
+        "more": fields[MAX_FIELDS[0] :],
         "attention": _attention(card) if attention and card.kind == "strings" else None,
     }
 
@@ -461,7 +457,7 @@ def _differences(answer: str, truth: str) -> tuple[Markup, Markup]:
     return left, right
 
 
-def _attention(card: Any) -> dict[str, Any] | None:
+def _attention(card: Card) -> dict[str, Any] | None:
     """Rows of the attention map as weights with two digits; zero is left to the style sheet."""
     if card.heat is None:
         return None

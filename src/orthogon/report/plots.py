@@ -235,9 +235,12 @@ def agreement(truth: ArrayLike, answer: ArrayLike, unit: str = "") -> Figure:
         ax = figure.subplots()
         ax.set_title("Answer against truth" + (f" ({unit})" if unit else ""))
         # One path for all points: 2,000 separate marks would weigh 200 KiB in the page.
-        ax.plot(x, y, ".", color=BLUE, markersize=4, alpha=0.45, markeredgewidth=0, rasterized=len(rows) > 300)
+        ax.plot(x, y, ".", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0, rasterized=len(rows) > 300)
         ax.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         ax.set(xlabel="truth", ylabel="answer")
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.10g}"))
     return figure
 
 

@@ -52,8 +52,9 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]
 
 def clip(text: str, length: int = MAX_TEXT) -> str:
     """The text, cut where it would flood the page, with control characters made visible."""
-    text = "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
-    return text if len(text) <= length else text[: length - 1] + "…"
+    if len(text) > length:
+        text = text[: length - 1] + "…"
+    return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def telling(fields: Mapping[str, str], order: Mapping[str, int]) -> list[tuple[str, str]]:

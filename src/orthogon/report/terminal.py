@@ -17,6 +17,7 @@ from rich.text import Text
 
 from orthogon.report import words
 from orthogon.report.data import Case, ReportData
+from orthogon.report.pictures import picture_of
 from orthogon.report.render import TAKE, clip, telling
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _rows(cases: Sequence[Case], order: Sequence[str]) -> Table:
     shown = [name for name, _ in telling(cases[0].card.fields, rank)][:3]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("answer", "truth", "sure", *shown, "where"):
-        table.add_column(clip(name, 18), overflow="ellipsis", no_wrap=True)
+        table.add_column(Text(clip(name, 18)), overflow="ellipsis", no_wrap=True)
     for case in cases:
         card = case.card
         fields = [clip(str(card.fields.get(name, "")), 18) for name in shown]
@@ -115,21 +116,22 @@ def _sure(card: Card) -> str:
 def _steps(data: ReportData) -> RenderableType | None:
     if not (data.steps or data.healthy):
         return None
-    return next_steps(data.steps[:STEPS], data.healthy, data.measure.unit)
+    return next_steps(data.steps[:STEPS], "" if data.steps else data.healthy, data.measure.unit)
 
 
 def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%") -> RenderableType:
     """The ranked steps, each with what it could bring, its command and its reason; the note where there are none."""
     lines: list[RenderableType] = [Text("Next", style="bold")]
-    if not steps:
-        lines.append(Text(note))
     for step in steps:
         gain = step.gain_at_most
         head = Text(f"{step.number}  ")
         head.append(step.knob, style="bold")
-        head.append(f"  {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}")
+        if gain.value:
+            head.append(f"  {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}")
         head.append(f"  {TAKE.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
         lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
+    if note:
+        lines.append(Text(note, style="dim" if steps else ""))
     return Group(*lines)
 
 
@@ -207,6 +209,6 @@ def _draw(image: NDArray[np.uint8], coloured: bool) -> Iterator[list[Segment]]:
 
 def _small(image: NDArray[Any]) -> NDArray[np.uint8]:
     """(H, W, 3), no side longer than DRAWN."""
-    picture = Image.fromarray(image.squeeze()).convert("RGB")
+    picture = picture_of(image).convert("RGB")
     picture.thumbnail((DRAWN, DRAWN), Image.Resampling.BOX)
     return np.asarray(picture)

@@ -46,13 +46,13 @@ EXPLAINED = {
 
 
 def number(value: float, digits: int = 3) -> str:
-    """Three significant digits, never in exponents between 0.001 and a million."""
+    """Three significant digits, without an exponent between 0.0001 and ten million."""
     if not math.isfinite(value):
         return "–"
     if value == round(value) and abs(value) < 1e7:
         return f"{value:,.0f}".replace("-", "−")
     size = math.floor(math.log10(abs(value)))
-    if not -4 < size < 7:
+    if not -5 < size < 7:
         return f"{value:.{digits - 1}e}".replace("-", "−")
     places = max(0, digits - 1 - size)
     text = f"{value:,.{places}f}"
