@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import bdtrc
 
 from orthogon.errors import UsageError
 from orthogon.metrics.score import Additive, Metric, Scores
@@ -53,6 +54,7 @@ class Estimate:
 
     limits: z -> (low, high), each with Phi(-z) beyond it.
     variance: of the estimate, for "how many would settle it".
+    exact: delta -> one-sided p-value of "at most delta", where there is a better one than the limits' inverse.
     """
 
     value: float
@@ -60,6 +62,7 @@ class Estimate:
     variance: float
     n: int
     method: str
+    exact: Callable[[float], float] | None = None
 
     def interval(self, level: float = 0.95) -> Interval:
         low, high = self.limits(z_of(level))
@@ -67,6 +70,8 @@ class Estimate:
 
     def p_above(self, delta: float) -> float:
         """One-sided p-value of "the true value is at most delta": the level at which the limit touches delta."""
+        if self.exact is not None:
+            return self.exact(delta)
         above = self.value > delta
         side = 0 if above else 1
 
@@ -131,8 +136,14 @@ def proportion(k: float, n: int) -> Estimate:
         low, high = wilson(k, n, z)
         return float(low), float(high)
 
+    def exact(delta: float) -> float:
+        # mid-p of the binomial: Wilson's lower limit alone is crossed too often for small shares
+        if not 0 < delta < 1:
+            return 0.0 if delta <= 0 < k else float(delta > 0 or k == 0)
+        return float(bdtrc(k, n, delta) + bdtrc(k - 1, n, delta)) / 2 if k else 1 - (1 - delta) ** n / 2
+
     p = (k + 2) / (n + 4)  # Agresti and Coull: an error never seen may still have some variance
-    return Estimate(k / n, limits, p * (1 - p) / n, n, "Wilson")
+    return Estimate(k / n, limits, p * (1 - p) / n, n, "Wilson", exact)
 
 
 def fixed(value: float) -> Estimate:
@@ -150,7 +161,14 @@ def difference(later: Estimate, earlier: Estimate) -> Estimate:
     sizes = [e.n for e in (later, earlier) if e.n]
     method = "Newcombe" if {later.method, earlier.method} <= {"Wilson", "given"} else "hybrid of bootstraps"
     variance = later.variance + earlier.variance
-    return Estimate(later.value - earlier.value, limits, variance, min(sizes, default=0), method)
+    exact = None
+    if earlier.method == "given" and later.exact is not None:
+        of_later, floor = later.exact, earlier.value
+
+        def exact(delta: float) -> float:
+            return of_later(floor + delta)
+
+    return Estimate(later.value - earlier.value, limits, variance, min(sizes, default=0), method, exact)
 
 
 def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
@@ -158,14 +176,13 @@ def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
 
     Source: Fagerland, Lydersen, Laake 2013.
     """
-    from scipy.stats import binom
-
     a, b = np.asarray(wrong_a) > 0, np.asarray(wrong_b) > 0
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
     fewer, both = min(only_a, only_b), only_a + only_b
     if only_a == only_b:
         return 1.0
-    return float(min(1.0, 2 * binom.cdf(fewer, both, 0.5) - binom.pmf(fewer, both, 0.5)))
+    up_to, below = 1 - bdtrc(fewer, both, 0.5), 1 - bdtrc(fewer - 1, both, 0.5) if fewer else 0.0
+    return float(min(1.0, up_to + below))  # 2 P(X <= fewer) - P(X = fewer)
 
 
 def _paired_proportions(wrong_a: NDArray[np.bool_], wrong_b: NDArray[np.bool_]) -> Estimate:

@@ -236,7 +236,7 @@ def measure_step(before: Mapping[str, Scores], after: Mapping[str, Scores], metr
     words = {"helped": "helped", "harmed": "did harm", "cannot tell": "made no difference that dev can tell"}
     sentence = (
         f'"{step.knob}" {words[verdict]}: dev error {show(second - first)} '
-        f"({show(change.low)} to {show(change.high)}); at most {show(-step.gain_at_most.value)} was possible."
+        f"({show(change.low)} to {show(change.high)}); the gap it aims at was {show(step.gain_at_most.value)}."
     )
     if others:
         sentence += f" It also moved {_listed([f'{m.gap} ({show(m.change)})' for m in others])}."

@@ -322,9 +322,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def judge(low: float, high: float, p_adjusted: float, delta: float, level: float = 0.95) -> str:
     """The verdict on a gap from its interval, its adjusted p-value against delta, and delta.
 
-    "material" asks that the lower limit, adjusted for the other gaps, clears delta.
+    "material" asks that the lower limit clears delta, and still does when adjusted for the other gaps so that the
+    chance of any false "material" is at most 1 - level.
     """
-    if p_adjusted <= (1 - level) / 2 and low > delta:
+    if p_adjusted <= 1 - level and low > delta:
         return MATERIAL
     if high < -delta:
         return REVERSED
@@ -479,7 +480,7 @@ def diagnose(
             verdict = NEGLIGIBLE if verdict == REVERSED else verdict
             verdict = UNKNOWN if people_passed else verdict
         if verdict == UNDETERMINED:
-            z = NORMAL.inv_cdf(1 - (1 - level) / 2 / (len(steps) - int(rank)))
+            z = max(z_of(level), NORMAL.inv_cdf(1 - (1 - level) / (len(steps) - int(rank))))
             sizes = [measured[set_name].n for set_name in (earlier, later) if measured[set_name].n]
             unit_variance = sum(measured[set_name].variance * measured[set_name].n for set_name in (earlier, later))
             needed = examples_needed(value, delta, unit_variance, z, min(sizes))

@@ -116,7 +116,11 @@ def _weight_decay(config: Config, gap: float) -> Overrides | None:
     if "weight_decay" not in config.get("training", {}):
         return None
     decay = _number(config, "training.weight_decay") or 0.0
-    return None if decay >= MOST_WEIGHT_DECAY else {"training.weight_decay": min(MOST_WEIGHT_DECAY, 3 * decay or 0.01)}
+    return (
+        None
+        if decay >= MOST_WEIGHT_DECAY
+        else {"training.weight_decay": min(MOST_WEIGHT_DECAY, float(f"{3 * decay or 0.01:.4g}"))}
+    )
 
 
 def _label_smoothing(config: Config, gap: float) -> Overrides | None:
@@ -197,7 +201,7 @@ KNOBS: tuple[Knob, ...] = (
         BIAS,
         _less_regularisation,
         cost_runs=1,
-        fraction=0.25,
+        fraction=0.20,
         sign="train error without dropout and augmentation is much lower",
         reason="What holds the network back from its training examples is partly our own doing.",
         wrong_if="train error does not fall, or variance grows by as much",
