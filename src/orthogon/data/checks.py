@@ -225,6 +225,9 @@ MIN_DEVIATION = 4.0  # of a thumbnail's grey values (0..255); below, a picture i
 ALL_PAIRS_AT_MOST = 6_000  # pictures of which every pair is compared; more are compared within equal coarse hashes
 
 
+ROOM_FOR_CHANCE = 100  # combinations of rounded numbers for each pair of rows: fewer, and chance makes pairs
+
+
 def duplicate_near(data: _Data) -> Iterator[Finding]:
     """Inputs that differ by compression, rounding, case or spaces only."""
     if data.n < 2:
@@ -302,21 +305,22 @@ def _normal(text: str) -> str:
 
 
 def _rounded_rows(table: _Table) -> NDArray[Any] | None:
-    """A hash of each row with its measured numbers rounded to 3 digits; None where nothing is measured."""
+    """A hash of each row with its measured numbers rounded to 3 digits; None where rows would be equal by chance."""
     frame = table.frame(list(table.input_columns))
     measured = [
         name
         for name in frame
         if frame[name].dtype.kind == "f" and len(frame) and (frame[name].dropna() % 1 != 0).mean() > 0.5
     ]
-    distinct = max((frame[name].nunique() for name in measured), default=0)
-    if len(measured) < 2 or distinct < 100:
-        return None
+    combinations = 1.0
     for name in measured:
         values = frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = 10.0 ** (2 - np.floor(np.log10(np.abs(values))))
             frame[name] = np.where(np.isfinite(scale), np.round(values * scale) / scale, values)
+        combinations *= frame[name].nunique()
+    if combinations < ROOM_FOR_CHANCE * len(frame) ** 2:
+        return None
     return pd.util.hash_pandas_object(frame, index=False).to_numpy()
 
 
