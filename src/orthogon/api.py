@@ -23,7 +23,7 @@ import numpy as np
 
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError
 from orthogon.metrics.intervals import estimate, gap_interval, interval
-from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put
+from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
 from orthogon.run import folder as run_folder
@@ -330,7 +330,7 @@ class Step(advice.Step):
             self,
         )
         write_json(child.derived / "outcome.json", outcome.to_dict())
-        child.project.log("step taken", run=child.id, parent=self.run.id, knob=self.knob, **outcome.to_dict())
+        child.project.log("step taken", run=child.id, parent=self.run.id, **outcome.to_dict())
         return child, outcome
 
 
@@ -624,8 +624,7 @@ def inspect_data(
     config = parse(apply_sets({"data": data}, sets))
     examples = read(config.data)
     kind = config.task.get("kind") or TASK_OF[examples.modality]
-    cls = task_class(kind)
-    task = cls(cls.Config(**{**config.task, "kind": kind}), seed=config.seed)
+    task = task_class(kind)(with_kind(config, kind).task_config(), seed=config.seed)
     try:
         splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
     except DataError:

@@ -42,7 +42,7 @@ class ProjectConfig(BaseModel):
 
 
 def parse(values: Mapping[str, Any], text: str = "", place: str = FILE) -> ProjectConfig:
-    """Check nested values against the tree.
+    """Check nested values against the tree. A task section without `kind` is checked once the data has told the kind.
 
     Args:
         values: the nested values, from a file or from code.
@@ -67,9 +67,6 @@ def parse(values: Mapping[str, Any], text: str = "", place: str = FILE) -> Proje
                 task_class(kind).Config(**task)
             except ValidationError as error:
                 problems += _problems(error, ("task",), task_class(kind).Config)
-    elif isinstance(task, Mapping) and task:
-        unknown = next(iter(task))
-        problems.append((f"task.{unknown}", "the section names no task", f"Add kind: one of {', '.join(TASKS)}."))
     if config is not None:
         problems += _contradictions(config)
     if not problems:
@@ -158,6 +155,11 @@ def get(values: Mapping[str, Any], key: str) -> Any:
             return None
         node = node[part]
     return node
+
+
+def with_kind(config: ProjectConfig, kind: str) -> ProjectConfig:
+    """The config with the task named, and so its section checked."""
+    return parse({**config.model_dump(mode="json"), "task": {**config.task, "kind": kind}})
 
 
 def resolve(config: ProjectConfig, kind: str, suggestions: Mapping[str, Any]) -> ProjectConfig:

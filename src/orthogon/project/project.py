@@ -280,7 +280,7 @@ class Project:
     ) -> tuple[Examples, Task, Splits, str, list[Finding], ProjectConfig]:
         """Everything before training: (examples, fitted task, splits, their key, findings, resolved config)."""
         from orthogon.data.checks import check
-        from orthogon.project.config import resolve
+        from orthogon.project.config import resolve, with_kind
         from orthogon.tasks import task_class
 
         tell({"event": "stage", "stage": "reading the data"})
@@ -288,8 +288,9 @@ class Project:
         kind = config.task.get("kind") or TASK_OF[examples.modality]
         reason = getattr(examples, "reason", "")
         tell({"event": "data", "examples": len(examples), "modality": examples.modality, "task": kind, "reason": reason})
+        config = with_kind(config, kind)
         cls = task_class(kind)
-        task = cls(cls.Config(**{**config.task, "kind": kind}), seed=config.seed)
+        task = cls(config.task_config(), seed=config.seed)
         tell({"event": "stage", "stage": "splitting"})
         splits, key = self.split(examples, task, config)
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
