@@ -92,6 +92,13 @@ def test_images_are_written_as_class_folders(tmp_path: Path) -> None:
             np.testing.assert_array_equal(np.asarray(image), example.input)
 
 
+@pytest.mark.parametrize("name", ["dates", "shapes", "moons"])
+def test_generators_take_a_seed(name: str) -> None:
+    config = DataConfig(source=name, num_examples=20)
+    load = BUILTIN[name].load
+    assert load(config).fingerprint() == load(config, seed=0).fingerprint() != load(config, seed=1).fingerprint()
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("keep")
     with pytest.raises(UsageError, match="the folder is not empty") as error:

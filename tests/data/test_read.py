@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from orthogon.data import table_files
 from orthogon.data.config import DataConfig
-from orthogon.data.read import read, read_new
+from orthogon.data.read import kind_of, read, read_new
 from orthogon.data.tables import TableExamples
 from orthogon.errors import ConfigError, DataError, OrthogonError, UsageError
 
@@ -526,7 +526,7 @@ def assert_helps(error: OrthogonError) -> None:
     assert error.remedy
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300))
 def test_garbage_is_read_or_refused(tmp_path: Path, content: bytes) -> None:
     for name in ("a.csv", "a.tsv", "a.csv.gz"):
@@ -554,7 +554,7 @@ def test_any_text_is_read_or_refused(tmp_path: Path, lines: list[list[str]]) -> 
         assert_helps(error)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_what_is_written_is_read_back(tmp_path: Path, data: st.DataObject) -> None:
     n = data.draw(st.integers(4, 30))
@@ -647,3 +647,11 @@ def test_dirty_tables_are_read_with_a_target_alone(
     if file.startswith("yeast"):
         assert len(examples.target_columns) == 14
         assert 4 < (examples.targets() == "1").sum(axis=1).mean() < 4.5  # "about 4 true a row"
+
+
+def test_a_manifest_of_pictures_is_not_a_table(tmp_path: Path) -> None:
+    (tmp_path / "manifest.csv").write_text("path,label\na/1.png,cat\na/2.JPG,dog\n")
+    (tmp_path / "table.csv").write_text("path,label\nleft,cat\nright,dog\n")
+    assert kind_of(tmp_path / "manifest.csv", DataConfig(source="x")) == "images"
+    assert kind_of(tmp_path / "table.csv", DataConfig(source="x", target="label")) == "table"
+    assert kind_of(tmp_path, DataConfig(source="x")) == "images"

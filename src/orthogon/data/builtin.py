@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
@@ -21,20 +20,24 @@ DEFAULT_SHAPES = 2_000
 DEFAULT_MOONS = 300
 
 
+class Loader(Protocol):
+    def __call__(self, config: DataConfig, seed: int = 0) -> Examples: ...
+
+
 @dataclass(frozen=True)
 class Builtin:
     """A name that `read` knows.
 
     Attributes:
         description: one sentence for `orthogon data list`.
-        load: from the `data:` section to the examples.
+        load: from the `data:` section and a seed to the examples; the seed matters to generators alone.
     """
 
     description: str
-    load: Callable[[DataConfig], Examples]
+    load: Loader
 
 
-def _digits(config: DataConfig) -> Examples:
+def _digits(config: DataConfig, seed: int = 0) -> Examples:
     from sklearn.datasets import load_digits
 
     from orthogon.data.images import ArrayImages
@@ -46,8 +49,8 @@ def _digits(config: DataConfig) -> Examples:
     return examples
 
 
-def _sklearn_table(name: str, loader: str, target: str, reason: str) -> Callable[[DataConfig], Examples]:
-    def load(config: DataConfig) -> Examples:
+def _sklearn_table(name: str, loader: str, target: str, reason: str) -> Loader:
+    def load(config: DataConfig, seed: int = 0) -> Examples:
         import pyarrow as pa
         import sklearn.datasets
 
@@ -67,11 +70,11 @@ def _sklearn_table(name: str, loader: str, target: str, reason: str) -> Callable
     return load
 
 
-def _dates(config: DataConfig) -> Examples:
+def _dates(config: DataConfig, seed: int = 0) -> Examples:
     from orthogon.data.generate import make_dates
     from orthogon.data.strings import StringPairs
 
-    sources, targets = make_dates(config.num_examples or DEFAULT_DATES)
+    sources, targets = make_dates(config.num_examples or DEFAULT_DATES, seed=seed)
     return StringPairs(
         sources,
         targets,
@@ -80,24 +83,24 @@ def _dates(config: DataConfig) -> Examples:
     )
 
 
-def _shapes(config: DataConfig) -> Examples:
+def _shapes(config: DataConfig, seed: int = 0) -> Examples:
     from orthogon.data.generate import make_shapes
     from orthogon.data.images import ArrayImages
 
-    shapes = make_shapes(config.num_examples or DEFAULT_SHAPES)
+    shapes = make_shapes(config.num_examples or DEFAULT_SHAPES, seed=seed)
     examples = ArrayImages(shapes.images, shapes.labels, name="shapes", places=None)
     examples.reason = f"generated data: {len(shapes.images):,} images of a coloured circle, square or triangle"
     examples.attributes = shapes.attributes  # type: ignore[attr-defined]
     return examples
 
 
-def _moons(config: DataConfig) -> Examples:
+def _moons(config: DataConfig, seed: int = 0) -> Examples:
     import pyarrow as pa
 
     from orthogon.data.generate import make_moons
     from orthogon.data.table_files import table_examples
 
-    points, labels = make_moons(config.num_examples or DEFAULT_MOONS)
+    points, labels = make_moons(config.num_examples or DEFAULT_MOONS, seed=seed)
     table = pa.table({"x1": pa.array(points[:, 0]), "x2": pa.array(points[:, 1]), "moon": pa.array(labels)})
     reason = f"generated data: {len(points):,} points on two interleaved half circles, noise 0.2"
     return table_examples(table, config, name="moons", target="moon", reason=reason)

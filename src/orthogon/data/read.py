@@ -55,7 +55,7 @@ def read(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any
     if kind == "images":
         from orthogon.data.images import read_image_folder
 
-        return read_image_folder(config)
+        return read_image_folder(config, cache)
     if path.is_dir():
         raise UsageError(f'"{path}" is a folder, and data.format says {kind}.', "data.format", "Give a file.")
     if kind == "strings":
@@ -114,7 +114,21 @@ def kind_of(path: Path, config: DataConfig) -> str:
         return "images"
     from orthogon.data.strings import looks_like_pairs
 
+    if _is_manifest(path, config):
+        return "images"
     return "strings" if looks_like_pairs(path, config) else "table"
+
+
+def _is_manifest(path: Path, config: DataConfig) -> bool:
+    """Whether a text table has a column called path or like that, with names of pictures in it."""
+    if path.suffix.lower() not in (".csv", ".tsv", ".txt"):
+        return False
+    from orthogon.data.delimited import head_text, lines_of
+
+    lines = lines_of(head_text(path, config.encoding)[0])[:5]
+    names = lines[0].casefold().replace('"', "").replace("\t", ",").replace(";", ",").split(",")
+    called = any(name.strip() in ("path", "file", "filename", "image") for name in names)
+    return called and all(any(suffix in line.casefold() for suffix in IMAGE_SUFFIXES) for line in lines[1:])
 
 
 def check_readable(path: Path) -> None:

@@ -389,6 +389,8 @@ def _clean_column(column: pa.ChunkedArray, gone: pa.Array) -> pa.ChunkedArray:
             levels = _clean_column(pa.chunked_array([chunk.dictionary.cast(pa.string())]), gone).combine_chunks()
             chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, _array(levels)))
         return pa.chunked_array(chunks, pa.dictionary(column.type.index_type, pa.string()))
+    if pa.types.is_floating(column.type):
+        return column
     if pa.types.is_large_string(column.type) or pa.types.is_null(column.type) or pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
     if not pa.types.is_string(column.type):

@@ -295,8 +295,10 @@ class TableExamples(Examples):
         for frame in self.chunks(columns=names):
             part = np.zeros(len(frame), dtype=np.uint64)
             for name in names:
-                part = _mix(part * np.uint64(0x9E3779B97F4A7C15) + _value_keys(frame[name]))
-            keys[start : start + len(frame)] = part
+                part ^= _value_keys(frame[name])
+                part *= np.uint64(0x9E3779B97F4A7C15)  # odd, so nothing is lost; high bits then reach the low ones
+                part ^= part >> np.uint64(32)
+            keys[start : start + len(frame)] = _mix(part)
             start += len(frame)
         return keys
 
@@ -342,17 +344,17 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def _value_keys(values: pd.Series) -> NDArray[np.uint64]:
-    """(n,) a key for each value; equal values have equal keys in every table, missing ones too."""
+    """(n,) bits that are equal for equal values of one column in every table, missing ones too."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         levels = np.array([text_key(str(level)) for level in values.cat.categories] + [0], dtype=np.uint64)
         return levels[values.cat.codes.to_numpy()]
     if values.dtype == object:
         return np.array([0 if value is None else text_key(value) for value in values], dtype=np.uint64)
     if values.dtype.kind == "M":
-        return _mix(values.to_numpy().astype("datetime64[ms]").view(np.uint64))
+        return values.to_numpy().astype("datetime64[ms]").view(np.uint64)
     numbers = values.to_numpy().astype(np.float64) + 0.0  # -0.0 becomes 0.0
     numbers[np.isnan(numbers)] = np.nan  # one NaN, whatever its sign and payload
-    return _mix(numbers.view(np.uint64))
+    return numbers.view(np.uint64)
 
 
 def text_key(text: str) -> int:

@@ -276,9 +276,9 @@ def convert(column: pa.ChunkedArray, type_: ColumnType, number: pa.DataType | No
             column = column.cast(pa.int8())
         elif pa.types.is_temporal(column.type):
             column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-        values = column.cast(pa.float64(), safe=False)
-        values = pc.if_else(pc.is_finite(values), values, None)
-        return values if number is None else values.cast(number, safe=False)
+        values = column.cast(number or pa.float64(), safe=False)
+        finite = pc.is_finite(values)
+        return values if pc.all(finite, min_count=0).as_py() else pc.if_else(finite, values, None)
     if type_.kind == "date":
         if _is_text(column.type):
             return parse_dates(column.cast(pa.string()), type_.date_format)
