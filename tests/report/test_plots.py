@@ -94,14 +94,13 @@ def test_learning_curves_hold_the_figures_and_mark_the_lowest_error() -> None:
     np.testing.assert_array_equal(loss.lines[0].get_xydata(), [[10, 2.0], [20, 1.0], [30, 0.5]])
     np.testing.assert_array_equal(loss.lines[1].get_xydata(), [[10, 2.1], [20, 1.4], [30, 1.5]])
     np.testing.assert_array_equal(error.lines[1].get_xydata(), [[20, 0.3]])
-    assert [text.get_text() for text in error.texts] == ["lowest 30 %"]
+    assert error.get_title(loc="left") == "Error on dev, lowest 30 %"
     assert {text.get_text() for text in loss.texts} == {"train", "dev"}
 
 
 def test_a_real_valued_error_has_no_percent() -> None:
     _, error = plots.learning_curves(HISTORY, "RMSE", percent=False).axes
-    assert [text.get_text() for text in error.texts] == ["lowest 0.3"]
-    assert error.get_title(loc="left") == "RMSE on dev"
+    assert error.get_title(loc="left") == "RMSE on dev, lowest 0.3"
 
 
 def test_curves_leave_gaps_out_and_stay_light() -> None:

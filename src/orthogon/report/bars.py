@@ -65,10 +65,10 @@ def bars(values: Sequence[Value], unit: str, signed: bool = False, cap: float = 
     kept = [v for v in values if v.value <= cap] or values
     finite = [x for v in kept for x in (v.value, v.high, *((v.low,) if signed else ())) if math.isfinite(x)]
     top, bottom = max([0.0, *finite]), min([0.0, *finite]) if signed else 0.0
-    scale = 100 / ((top - bottom) or 1.0)
+    span = (top - bottom) or 1.0
 
     def at(x: float) -> float:
-        return round((min(max(x, bottom), top) - bottom) * scale, 2)
+        return round(100 * (min(max(x, bottom), top) - bottom) / span, 2)
 
     rows = []
     for v in values:
@@ -95,10 +95,10 @@ def ladder(diagnosis: Diagnosis, unit: str) -> list[Bar]:
     """The error ladder: a bar for each rung and, above it, the piece that it adds to the rung before."""
     value = {rung.name: rung.value for rung in diagnosis.rungs}
     tops = [x for rung in diagnosis.rungs for x in (rung.value, rung.high) if math.isfinite(x)]
-    scale = 100 / (max(tops, default=0.0) or 1.0)
+    span = max(tops, default=0.0) or 1.0
 
     def at(x: float) -> float:
-        return round(max(0.0, x) * scale, 2)
+        return round(100 * max(0.0, x) / span, 2)
 
     gap_before = {gap.later: gap for gap in diagnosis.gaps}
     rows: list[Bar] = []

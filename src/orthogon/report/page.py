@@ -75,6 +75,8 @@ def page(data: ReportData) -> str:
         "data": data,
         "task": data.task.replace("_", " "),
         "measure_title": data.error_title,
+        "error_phrase": data.error_title if "error" in data.error_title else f"error ({data.error_title})",
+        "problem": data.problem[:1].upper() + data.problem[1:],
         "date": str(data.info.get("created", ""))[:10],
         "fingerprint": str(data.info.get("fingerprint", ""))[:16],
         "version": data.info.get("versions", {}).get("orthogon", "") if data.info else "",
@@ -394,7 +396,7 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         _card(case, pair, order, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
     ]
     seen = set()
-    shown_cases = []
+    shown_cases: list[dict[str, Any]] = []
     for case, pair in zip(cases, encoded[len(looks) :], strict=True):
         key = f"case-{case.split}-{case.id}"
         if key not in seen:  # an id names one element of the page

@@ -133,20 +133,12 @@ def learning_curves(
                 _curves(ax, losses)
                 _log_if_wide(ax, [y for _, y in losses.values()])
             else:
-                ax.set_title(f"{error_title[:1].upper()}{error_title[1:]} on dev")
                 x, y = errors
-                ax.plot(x, y, color=ORANGE)
                 best = int(np.argmin(y))
+                lowest = f"{100 * y[best]:.3g} %" if percent else f"{y[best]:.3g}"
+                ax.set_title(f"{error_title[:1].upper()}{error_title[1:]} on dev, lowest {lowest}")
+                ax.plot(x, y, color=ORANGE)
                 ax.plot(x[best], y[best], "o", color=ORANGE, markersize=5)
-                text = f"lowest {100 * y[best]:.3g} %" if percent else f"lowest {y[best]:.3g}"
-                ax.annotate(
-                    text,
-                    (x[best], y[best]),
-                    (0, 8),
-                    textcoords="offset points",
-                    ha="right" if best > len(x) / 2 else "left",
-                    color=ORANGE,
-                )
                 ax.set_ylim(bottom=0)
                 if percent:
                     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
