@@ -115,11 +115,14 @@ def test_every_optimisers_state_continues_bit_for_bit(cls: type[torch.optim.Opti
     assert torch.equal(w, again)
 
 
-@pytest.mark.parametrize("file", [checkpoint.TENSORS, checkpoint.STATE])
-@pytest.mark.parametrize("damage", ["cut", "emptied", "removed", "flipped"])
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        *((checkpoint.TENSORS, damage) for damage in ("cut", "emptied", "removed", "flipped")),
+        *((checkpoint.STATE, damage) for damage in ("cut", "emptied", "removed")),
+    ],
+)
 def test_damage_falls_back_to_the_one_before_and_then_stops(tmp_path: Path, file: str, damage: str) -> None:
-    if file == checkpoint.STATE and damage == "flipped":
-        pytest.skip("a flipped byte in the text may be harmless")
     for step in (1, 2):
         checkpoint.save(tmp_path, step, tensors(step), {"step": step})
 

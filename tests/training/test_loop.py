@@ -368,14 +368,22 @@ class Timed(Regression):
 
 
 def test_minutes_become_steps_once() -> None:
-    # 2 s an update (1 s + 5 s / 5 updates an epoch); 10 min less the timing: 1 + 1 + 3 updates and an evaluation, 10 s
+    # 2 s an update (1 s + 5 s / 5 updates an epoch); 10 min less the timing: 1 + 1 + 20 updates, an evaluation, 27 s
     clock = Clock()
     timed = Timed(clock)
     result = fit(timed, config(epochs=None, minutes=10, schedule="cosine"), clock=clock)
-    assert (result.status, result.steps) == ("budget", (600 - 10) // 2)
+    assert (result.status, result.steps) == ("budget", (600 - 27) // 2)
     counted = Regression()
     fit(counted, config(epochs=None, steps=result.steps, schedule="cosine"))
     assert digest(weights_of(timed)) == digest(weights_of(counted))  # the timing left no trace
+
+
+def test_minutes_of_full_batches() -> None:
+    clock = Clock()
+    timed = Timed(clock)
+    timed.batch_size = 40  # 6 s an update
+    result = fit(timed, config(epochs=None, minutes=10), clock=clock)
+    assert (result.status, result.steps) == ("budget", (600 - 27) // 6)
 
 
 def test_minutes_only_limit_what_is_long_enough() -> None:

@@ -94,33 +94,40 @@ def run() -> None:
             print(json.dumps(outcomes), flush=True)
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    if sys.argv[1] != "fork":
-        run()
-        return
+def in_children(world: int) -> None:
+    """`run` in so many forked children, which meet over this machine's own address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
-    with tempfile.TemporaryDirectory() as shared:
-        os.environ["SHARED_FOLDER"] = shared
-        children = []
-        for rank in range(2):
-            child = os.fork()
-            if child == 0:
-                os.environ["RANK"] = str(rank)
-                code = 1
-                try:
-                    run()
-                    code = 0
-                except BaseException:
-                    traceback.print_exc()
-                finally:
-                    sys.stdout.flush()
-                    sys.stderr.flush()
-                    os._exit(code)
-            children.append(child)
-        assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+        port = str(free.getsockname()[1])
+    children = []
+    for rank in range(world):
+        child = os.fork()
+        if child == 0:
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(world), "RANK": str(rank)}
+            code = 1
+            try:
+                run()
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * world
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    if "RANK" in os.environ:
+        run()
+        return
+    torch.optim.AdamW([torch.zeros(1)]).step()  # imports half of torch: once here, not in every child
+    for world in (1, 2):
+        with tempfile.TemporaryDirectory() as shared:
+            os.environ["SHARED_FOLDER"] = shared
+            in_children(world)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         RunError: there are checkpoints, and every one is damaged.
     """
     found = sorted((folder / "checkpoint").glob("step-*"), reverse=True)
-    problems = []
+    problems: list[str] = []
     for path in found:
         try:
             record = json.loads((path / STATE).read_text(encoding="utf-8"))

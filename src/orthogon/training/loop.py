@@ -245,7 +245,12 @@ class _Training:
         tensors, state = self._capture()
         tensors = copied(tensors)
         every = self.config.evaluate_every or self.steps_per_epoch
-        batches = self._batches()
+
+        def again_and_again() -> Iterator[Any]:
+            while True:
+                yield from self._batches()
+
+        batches = again_and_again()
 
         def timed(count: int) -> float:
             start = self.clock()
@@ -256,8 +261,8 @@ class _Training:
             return max(self.clock() - start, 1e-9)
 
         timed(1)  # warm-up: kernels are chosen, memory is taken
-        first = timed(1) if self.steps_per_epoch > 1 else timed(0)
-        more = min(PROBE_STEPS, self.steps_per_epoch - 2, int(PROBE_SHARE * seconds / first))
+        first = timed(1)
+        more = min(PROBE_STEPS, int(PROBE_SHARE * seconds / first))
         (more,) = (int(n) for n in distributed.from_first([more], self.device))
         per_step = timed(more) / more if more > 0 else first
         start = self.clock()
@@ -554,7 +559,7 @@ class _Training:
         for name in ("best", "history", "warnings", "since_log", "since_evaluation"):
             setattr(self, name, type(state[name])(state[name]))
         self.update.parts = state["parts"]
-        random = {name: stack[distributed.rank() % len(stack)] for name, stack in part("random").items()}
+        random = {name: stack[distributed.rank() % len(stack)].clone() for name, stack in part("random").items()}
         set_random_state(random, self.device)
 
     def _restore(self, tensors: Mapping[str, torch.Tensor], state: Mapping[str, Any]) -> None:
@@ -590,15 +595,18 @@ class _Training:
             return
         self._check_finite()
         tensors, state = self._capture()
-        if not self.first:
-            return
-        try:
-            checkpoint.save(self.folder, self.step, tensors, state)
-        except OSError as error:
+        problem: OSError | None = None
+        if self.first:
+            try:
+                checkpoint.save(self.folder, self.step, tensors, state)
+            except OSError as error:
+                problem = error
+        (failed,) = distributed.from_first([problem is not None], self.device)  # the others wait until it is written
+        if failed:
+            kept = f"the one of step {self.saved_step} is kept" if self.saved_step >= 0 else "there is none yet"
             self._warn(
                 "checkpoint-failed",
-                f"step {self.step}: the checkpoint could not be written ({error}); "
-                + (f"the one of step {self.saved_step} is kept" if self.saved_step >= 0 else "there is none yet"),
+                f"step {self.step}: the checkpoint could not be written ({problem}); {kept}",
                 f"Make room on the disk of {self.folder}; the next try is in training.checkpoint_minutes.",
             )
             return

@@ -50,7 +50,7 @@ class Average:
         """Take in the weights after update t (from 1)."""
         decay = min(self.decay, (1 + t) / (10 + t))
         average = get_ema_multi_avg_fn(decay)
-        average(list(self.tensors.values()), list(self.trained.values()), t)  # type: ignore[no-untyped-call]
+        average(list(self.tensors.values()), list(self.trained.values()), t)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
