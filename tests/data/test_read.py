@@ -132,6 +132,21 @@ def test_a_missing_header_is_seen_and_columns_can_be_named(tmp_path: Path) -> No
     assert "39, State-gov" in error.value.remedy
 
 
+@pytest.mark.parametrize("front", ["", "\n\n", "# made by hand, on a Monday\n", "# a\n\n# b\n", "sep=,\n"])
+def test_lines_in_front_of_the_table(tmp_path: Path, front: str) -> None:
+    examples = table(tmp_path / "a.csv", front + text() + "1,2\n", max_bad=0.1)
+    assert_is_the_table(examples)
+    lines = front.count("\n")
+    assert [examples.origin(i).place for i in (0, 11)] == [f"row {lines + 2}", f"row {lines + 13}"]
+    assert [origin.place for origin, _ in examples.set_aside] == [f"row {lines + 14}"]
+
+
+def test_years_are_names(tmp_path: Path) -> None:
+    rows = "".join(f"land{k},{k}.5,{k + 1}.5,{k + 2}.5\n" for k in range(30))
+    examples = table(tmp_path / "a.csv", "country,2010,2011,2012\n" + rows, target="2012")
+    assert list(examples.column_types) == ["country", "2010", "2011", "2012"]
+
+
 def test_names_of_rows_as_r_writes_them(tmp_path: Path) -> None:
     examples = table(tmp_path / "a.csv", "x,y\n" + "".join(f"{k},{k * k},{k % 2}\n" for k in range(1, 30)), target="y")
     assert list(examples.column_types) == ["row", "x", "y"]

@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from statistics import mode
 from typing import BinaryIO
@@ -49,6 +50,7 @@ class Dialect:
         delimiter: one character, or "whitespace".
         quote: the quote character.
         quoted: it is used in the beginning of the file.
+        skip: lines in front of the table: empty ones, comments, Excel's "sep=;".
         header: the first row holds names.
         names: of the columns, in order.
         plain_numbers: for each column, whether its first values are all plain numbers (and no codes like 00123).
@@ -58,6 +60,7 @@ class Dialect:
     delimiter: str
     quote: str
     quoted: bool
+    skip: int
     header: bool
     names: tuple[str, ...]
     plain_numbers: tuple[bool, ...]
@@ -194,9 +197,14 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
         expected: column names known from elsewhere: with half of them in the first row, it is a header.
     """
     text, encoding = head_text(path, config.encoding)
-    lines = [line for line in lines_of(text)[: 2 * SNIFF_ROWS] if line.strip()]
-    quote = _find_quote(lines)
+    physical = lines_of(text)[: 2 * SNIFF_ROWS]
     delimiter = config.delimiter
+    skip = next((k for k, line in enumerate(physical) if line.strip()), 0)
+    told = re.fullmatch(r"sep=(.)", physical[skip].strip(), re.IGNORECASE)
+    if told and len(physical) > skip + 1:
+        skip, delimiter = skip + 1, told[1] if delimiter == "auto" else delimiter
+    lines = [line for line in physical[skip:] if line.strip()]
+    quote = _find_quote(lines)
     if delimiter == "auto":
         delimiter = _find_delimiter(lines, quote, prefer="\t" if ".tsv" in path.name or ".tab" in path.name else ",")
     delimiter = {"\\t": "\t", "tab": "\t", "space": WHITESPACE, " ": WHITESPACE}.get(delimiter, delimiter)
@@ -206,6 +214,10 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
         )
     rows = split_rows(lines, delimiter, quote)
     width = mode(len(row) for row in rows)
+    while rows[0] and rows[0][0].startswith("#") and len(rows[0]) != width:  # a comment
+        rows, skip = rows[1:], skip + 1
+        while skip < len(physical) and not physical[skip].strip():
+            skip += 1
     named = has_header(rows, width, expected)
     if named:
         names = [name.strip() for name in rows[0]]
@@ -240,9 +252,9 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
             "Give a file with at least a few rows.",
         )
     body = [row for row in rows[int(named) :] if len(row) == width]
-    skip = {"", *config.missing}
-    plain = [all(_PLAIN.match(row[j].strip()) or row[j].strip() in skip for row in body) for j in range(width)]
-    return Dialect(encoding, delimiter, quote, quote in text, named, tuple(names), tuple(plain))
+    blank = {"", *config.missing}
+    plain = [all(_PLAIN.match(row[j].strip()) or row[j].strip() in blank for row in body) for j in range(width)]
+    return Dialect(encoding, delimiter, quote, quote in text, skip, named, tuple(names), tuple(plain))
 
 
 def split_rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:
@@ -304,6 +316,9 @@ def has_header(rows: Sequence[Sequence[str]], width: int, expected: Sequence[str
     if not body:  # a single row: names if every cell could be one
         return len(rows) == 1 and all(_HEADER_WORD.match(cell) for cell in first) and len(first) > 1
     shift = width - len(first)
+    years = [int(cell) for cell in first if re.fullmatch(r"(18|19|20)\d\d", cell)]
+    if len(years) >= max(3, width // 2) and len({b - a for a, b in pairwise(years)}) == 1:
+        return True  # a column a year
     votes = 0
     for j, cell in enumerate(first):
         values = [row[j + shift].strip() for row in body]
@@ -377,6 +392,7 @@ def read_batches(
                 use_threads=threads,
                 block_size=BLOCK_BYTES,
                 column_names=list(dialect.names),
+                skip_rows=dialect.skip,
                 skip_rows_after_names=int(dialect.header),
                 encoding="utf-8" if encoding == "utf-8-sig" else encoding,
             ),

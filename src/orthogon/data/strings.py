@@ -228,7 +228,7 @@ def _read_text_pairs(path: Path, config: DataConfig, new: bool) -> _File:
         path, f"pairs of strings, because {path.name} has two columns of mostly different texts ({dialect.words()})"
     )
     for line, row in _numbered_rows(text, dialect):
-        if (line == 1 and dialect.header) or not any(cell.strip() for cell in row):
+        if line <= dialect.skip + int(dialect.header) or not any(cell.strip() for cell in row):
             continue
         if len(row) != width:
             part.leave_out(line, f"{len(row)} field{'s' if len(row) != 1 else ''} where {width} are expected")

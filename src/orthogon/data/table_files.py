@@ -54,7 +54,7 @@ class Source:
 
     @property
     def first_row(self) -> int:
-        return 2 if self.dialect is not None and self.dialect.header else 1
+        return 1 if self.dialect is None else 1 + self.dialect.skip + int(self.dialect.header)
 
     def file_rows(self, start: int) -> FileRows:
         skipped = np.array(sorted(row.number for row in self.bad if row.number is not None), dtype=np.int64)
