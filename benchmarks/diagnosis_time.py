@@ -1,6 +1,6 @@
 """How long diagnosis and report take: on digits (at most 5 s), and on 50,000 dev examples (at most 15 s).
 
-    python benchmarks/diagnosis_time.py
+python benchmarks/diagnosis_time.py
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> None:
         run = api.start("digits", project=Path(folder) / "digits", sets=["training.epochs=2"])
         pairs = [measured(run) for _ in range(5)]
         diagnose, report = np.median(pairs, axis=0)
-        print(f"digits: diagnosis {diagnose:.2f} s, report {report:.2f} s, together {diagnose + report:.2f} s (bound 5), median of 5")
+        print(f"digits: diagnosis {diagnose:.2f} s, report {report:.2f} s, sum {diagnose + report:.2f} s (bound 5)")
 
         rng = np.random.default_rng(0)
         n = 50_000

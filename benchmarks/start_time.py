@@ -1,6 +1,6 @@
 """How long until something happens: `import orthogon`, `--help`, and from command to first training step.
 
-    python benchmarks/start_time.py [--runs 20]
+python benchmarks/start_time.py [--runs 20]
 """
 
 from __future__ import annotations

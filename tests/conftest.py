@@ -1,4 +1,4 @@
-"""What every test gets: one thread, no display, steady hypothesis, the real data if it is there, a share of the slow."""
+"""What every test gets: one thread, no display, steady hypothesis, real data where it is, a share of the slow."""
 
 import os
 
@@ -42,7 +42,7 @@ def real_data() -> Path:
 
 
 @pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]):  # noqa: ANN201
+def cli(capsys: pytest.CaptureFixture[str]):
     """Run the command line in this process: cli("runs", "--json") -> (exit code, stdout, stderr)."""
 
     def call(*words: str | Path) -> tuple[int, str, str]:

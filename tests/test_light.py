@@ -19,7 +19,8 @@ def loaded_after(code: str) -> list[str]:
 def run_cli(arguments: str) -> str:
     return (
         "import contextlib, io\nfrom orthogon.cli import main\n"
-        f"with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n    main({arguments!r}.split())"
+        "with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        f"    main({arguments!r}.split())"
     )
 
 

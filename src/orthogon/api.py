@@ -87,9 +87,7 @@ class Run(run_folder.Run):
     def _other_seeds(self) -> list[run_folder.Run]:
         """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""
         mine = self.config
-        others = [
-            run for run in self._rivals() if run.id != self.id and set(differences(mine, run.config)) == {"seed"}
-        ]
+        others = [run for run in self._rivals() if run.id != self.id and set(differences(mine, run.config)) == {"seed"}]
         return [self, *others] if others else []
 
     # -- the mistakes -------------------------------------------------------------------------------------------
@@ -208,8 +206,8 @@ class Run(run_folder.Run):
         if examples:
             generator = np.random.default_rng(0)
             rest = np.setdiff1d(np.arange(len(scores)), order)
-            chosen = generator.choice(rest, size=min(LOOKS_IN_REPORT, len(rest)), replace=False) if len(rest) else []
-            looks = self._cases(chosen, judged, scores, answers, look=True)
+            rest = generator.permutation(rest)[:LOOKS_IN_REPORT]
+            looks = self._cases(rest, judged, scores, answers, look=True)
         parts = {name: self.scores(name) for name in self.splits()}
         figures: dict[str, dict[str, Figure]] = {}
         for each in task.metrics().values():
@@ -385,7 +383,9 @@ def start(
     if existing:
         here = Project(place)
         _refuse_other_source(here, data["source"])
-        spoken = [f"{key}={json.dumps(value)}" for key, (_, value) in differences({}, said).items() if key != "data.source"]
+        spoken = [
+            f"{key}={json.dumps(value)}" for key, (_, value) in differences({}, said).items() if key != "data.source"
+        ]
         config = here.config([*spoken, *extra])
     else:
         values = apply_sets(said, sets)
@@ -496,7 +496,10 @@ class Comparison:
         for run in self.runs:
             row: dict[str, Any] = {
                 "run": run.id,
-                **{{"value": "error"}.get(key, key): value for key, value in vars(_error(run.scores("dev"), run.metric)).items()},
+                **{
+                    {"value": "error"}.get(key, key): value
+                    for key, value in vars(_error(run.scores("dev"), run.metric)).items()
+                },
                 "parameters": run.info["parameters"],
                 "seconds": run.info["seconds"],
                 "changed": {k: list(v) for k, v in differences(first.config, run.config).items()},
@@ -612,6 +615,7 @@ def inspect_data(
 ) -> Inspection:
     """Read, split and check data without a project and without training."""
     from orthogon.data.checks import check
+    from orthogon.data.examples import Splits
     from orthogon.data.read import read
     from orthogon.data.split import make_splits
     from orthogon.project.project import TASK_OF
@@ -628,15 +632,10 @@ def inspect_data(
     try:
         splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
     except DataError:
-        splits = None
-        if not checks:
-            raise
-        findings = check(examples, None)
+        findings = check(examples, None) if checks else []
         if not any(finding.severity == "error" for finding in findings):
             raise
-        from orthogon.data.examples import Splits as NoSplits
-
-        return Inspection(examples, NoSplits({}, "not split: see the errors below"), findings, kind)
+        return Inspection(examples, Splits({}, "Not split: see the errors below."), findings, kind)
     return Inspection(examples, splits, check(examples, splits) if checks else [], kind)
 
 
@@ -692,4 +691,16 @@ def _near(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-__all__ = ["Comparison", "Inspection", "ProjectConfig", "Run", "Step", "compare", "load", "next_steps", "resume", "start", "train"]
+__all__ = [
+    "Comparison",
+    "Inspection",
+    "ProjectConfig",
+    "Run",
+    "Step",
+    "compare",
+    "load",
+    "next_steps",
+    "resume",
+    "start",
+    "train",
+]

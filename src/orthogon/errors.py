@@ -1,12 +1,12 @@
 """What went wrong, where in the user's data, and what to do about it.
 
-    OrthogonError           exit 1   something failed that the user can act on
-    ├── UsageError          exit 2   the command or call cannot mean anything
-    │   └── ConfigError     exit 2   orthogon.yaml or --set
-    ├── DataError           exit 1   a file, a row, a picture
-    ├── TrainingError       exit 1   NaN, explosion, no memory left
-    ├── RunError            exit 1   a run folder that is damaged, unfinished or of another kind
-    └── ShapeError          exit 1   tensors that do not fit together
+OrthogonError           exit 1   something failed that the user can act on
+├── UsageError          exit 2   the command or call cannot mean anything
+│   └── ConfigError     exit 2   orthogon.yaml or --set
+├── DataError           exit 1   a file, a row, a picture
+├── TrainingError       exit 1   NaN, explosion, no memory left
+├── RunError            exit 1   a run folder that is damaged, unfinished or of another kind
+└── ShapeError          exit 1   tensors that do not fit together
 """
 
 from __future__ import annotations

@@ -179,7 +179,11 @@ def test_test_is_a_witness(cli) -> None:
         (["start", "people.csv", "--target", "buy", "--project", "p2"], 2, ["buy", 'Did you mean "buys"']),
         (["start", "people.csv", "--project", "p2"], 2, ["--target"]),
         (["start", "people.csv", "--target", "buys", "--set", "training.epoch=1"], 2, ['Did you mean "epochs"']),
-        (["train", "--set", "training.epochs=1", "--set", "training.minutes=1"], 2, ["training.epochs and training.min"]),
+        (
+            ["train", "--set", "training.epochs=1", "--set", "training.minutes=1"],
+            2,
+            ["training.epochs and training.min"],
+        ),
         (["train", "--resume"], 1, ["every run is finished"]),
         (["diagnose", "77"], 1, ['there is no run "77"']),
         (["compare", "1"], 2, ["one run cannot be compared"]),

@@ -50,7 +50,7 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
 
     group = typer.Typer(
         name="orthogon",
-        help="Strategy-driven deep learning: a first system in minutes, what limits it, and the next step that pays best.",
+        help="Strategy-driven deep learning: a first system in minutes, what limits it, what to do next.",
         epilog=EPILOG,
         no_args_is_help=True,
         add_completion=False,
@@ -59,7 +59,9 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
     )
 
     @group.callback(invoke_without_command=True)
-    def root(version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True)) -> None:
+    def root(
+        version: bool = typer.Option(False, "--version", help="Print the version and stop.", is_eager=True),
+    ) -> None:
         if version:
             from orthogon import __version__
 

@@ -38,7 +38,9 @@ def list_(as_json: JsonOption = False) -> None:
 @group.command()
 def get(
     name: Annotated[str, typer.Argument(help="A name of `orthogon data list`.")],
-    out: Annotated[str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")
+    ] = None,
 ) -> None:
     """Write built-in data as plain files: folders of images, a CSV, a TSV.
 
@@ -55,7 +57,9 @@ def synthesise(
     name: Annotated[str, typer.Argument(help="A generator: dates, shapes, moons.")],
     num: Annotated[int, typer.Option("-n", min=1, help="How many examples.")] = 1000,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Same seed, same data.")] = 0,
-    out: Annotated[str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")
+    ] = None,
 ) -> None:
     """Make data of any size with a generator, and write it as plain files.
 
@@ -90,7 +94,9 @@ def check(source: Source, target: Target = None, sets: SetOption = None, as_json
 def split(
     source: Source,
     target: Target = None,
-    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="CSV to write: id, origin, split.")] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", metavar="FILE", help="CSV to write: id, origin, split.")
+    ] = None,
     sets: SetOption = None,
 ) -> None:
     """How the data would be split, and why; with -o, which example goes where.

@@ -14,7 +14,9 @@ from orthogon.cli.screen import JsonOption, ProjectOption, console, print_json
 
 def run(
     source: Annotated[str, typer.Argument(metavar="LABELLED", help="File or folder with inputs and targets.")],
-    name: Annotated[str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")] = None,
+    name: Annotated[
+        str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:

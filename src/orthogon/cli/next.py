@@ -14,7 +14,9 @@ from orthogon.cli.screen import JsonOption, Progress, ProjectOption, RunArgument
 
 def run(
     name: RunArgument = None,
-    take: Annotated[int | None, typer.Option("--take", min=1, metavar="N", help="Apply step N: train a new run with it.")] = None,
+    take: Annotated[
+        int | None, typer.Option("--take", min=1, metavar="N", help="Apply step N: train a new run with it.")
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -14,8 +14,12 @@ from orthogon.cli.screen import ProjectOption, console
 
 def run(
     source: Annotated[str, typer.Argument(metavar="NEW", help="File or folder of new inputs.")],
-    out: Annotated[str | None, typer.Option("-o", "--out", metavar="FILE", help="The CSV to write; stdout if unset.")] = None,
-    name: Annotated[str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")] = None,
+    out: Annotated[
+        str | None, typer.Option("-o", "--out", metavar="FILE", help="The CSV to write; stdout if unset.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")
+    ] = None,
     project: ProjectOption = None,
 ) -> None:
     from orthogon import api

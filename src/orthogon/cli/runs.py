@@ -20,7 +20,13 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, justify in (("run", "left"), ("status", "left"), ("dev error", "right"), ("time", "right"), ("what", "left")):
+    for heading, justify in (
+        ("run", "left"),
+        ("status", "left"),
+        ("dev error", "right"),
+        ("time", "right"),
+        ("what", "left"),
+    ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
         error = "" if row["dev_error"] is None else f"{row['dev_error']:.4g}"

@@ -13,17 +13,23 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 ProjectOption = Annotated[
-    str | None, typer.Option("--project", metavar="DIR", help="The project folder; found from where you stand if unset.")
+    str | None,
+    typer.Option("--project", metavar="DIR", help="The project folder; found from where you stand if unset."),
 ]
-RunArgument = Annotated[str | None, typer.Argument(metavar="[RUN]", help="Number of a run, or its folder; the latest if unset.")]
+RunArgument = Annotated[
+    str | None, typer.Argument(metavar="[RUN]", help="Number of a run, or its folder; the latest if unset.")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override any key of orthogon.yaml, e.g. training.lr=0.01. Repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override any key of orthogon.yaml, e.g. training.lr=0.01. Repeatable."
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, order and augmentation.")]
 MinutesOption = Annotated[
-    float | None, typer.Option("--minutes", min=0.05, help="Bound the training; turned into a step count once, after timing.")
+    float | None,
+    typer.Option("--minutes", min=0.05, help="Bound the training; turned into a step count once, after timing."),
 ]
 NoExamplesOption = Annotated[
     bool, typer.Option("--no-examples", help="Leave your pictures, rows and strings out of the report.")
@@ -62,9 +68,15 @@ class Progress:
 
     def __init__(self, show_data: bool = True) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Bar
-        from rich.progress import TimeRemainingColumn
 
         self.console = console()
         self.show_data = show_data

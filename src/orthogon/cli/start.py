@@ -25,12 +25,15 @@ from orthogon.cli.screen import (
 def run(
     source: Annotated[str, typer.Argument(metavar="DATA", help="Folder, file, or built-in name (orthogon data list).")],
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="Column to predict, by name or position (-1: last). Repeatable.")
+        list[str] | None,
+        typer.Option("--target", help="Column to predict, by name or position (-1: last). Repeatable."),
     ] = None,
     columns: Annotated[
         str | None, typer.Option("--columns", help="Names, separated by commas, for a table without a header.")
     ] = None,
-    test: Annotated[str | None, typer.Option("--test", metavar="FILE", help="A separate file or folder: the test set.")] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", metavar="FILE", help="A separate file or folder: the test set.")
+    ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Overrule what kind of problem it is taken for.")] = None,
     sets: SetOption = None,
     minutes: MinutesOption = None,

@@ -6,6 +6,7 @@ what the user left open with what the task suggests for the data.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -96,7 +97,9 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
         mark = getattr(error, "problem_mark", None)
         where = f"{place}, line {mark.line + 1}, column {mark.column + 1}" if mark else place
         raise ConfigError(
-            f"this is not valid YAML: {getattr(error, 'problem', error)}", where, "Check indentation, colons and quotes."
+            f"this is not valid YAML: {getattr(error, 'problem', error)}",
+            where,
+            "Check indentation, colons and quotes.",
         ) from error
     if not isinstance(values, dict):
         raise ConfigError("the file holds no keys", place, "Start with:\ndata:\n  source: PATH")
@@ -123,10 +126,8 @@ def apply_sets(values: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]
         except yaml.YAMLError:
             parsed = value
         if isinstance(parsed, str):  # YAML 1.1 reads 1e-3 as text; people mean a number
-            try:
+            with contextlib.suppress(ValueError):
                 parsed = float(parsed)
-            except ValueError:
-                pass
         put(changed, key.strip(), parsed)
     return changed
 

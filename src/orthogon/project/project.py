@@ -1,6 +1,6 @@
 """The project: a folder with orthogon.yaml, the splits and the runs; and the one way from data to a run.
 
-    read -> split -> check -> suggest -> fit transforms -> network -> train -> answer -> score -> seal
+read -> split -> check -> suggest -> fit transforms -> network -> train -> answer -> score -> seal
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ class Project:
         if not inside:
             raise UsageError("there is no project here", str(start), "Make one: orthogon start DATA")
         names = ", ".join(path.name for path in inside)
-        raise UsageError(f"{len(inside)} projects are here: {names}", str(start), f"Say which: --project {inside[0].name}")
+        raise UsageError(
+            f"{len(inside)} projects are here: {names}", str(start), f"Say which: --project {inside[0].name}"
+        )
 
     @classmethod
     def create(cls, values: Mapping[str, Any], folder: str | Path | None = None) -> Project:
@@ -266,11 +268,15 @@ class Project:
         examples = self.read(config)
         if examples.fingerprint() != run.info["fingerprint"]:
             raise RunError(
-                f"the data of run {run.id} has changed since it started", config.data.source, "Train anew: orthogon train"
+                f"the data of run {run.id} has changed since it started",
+                config.data.source,
+                "Train anew: orthogon train",
             )
         splits = load_splits(self.folder / "splits", run.info["splits_key"])
         if splits is None:
-            raise RunError(f"the splits of run {run.id} are gone", str(self.folder / "splits"), "Train anew: orthogon train")
+            raise RunError(
+                f"the splits of run {run.id} are gone", str(self.folder / "splits"), "Train anew: orthogon train"
+            )
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
         run.note(status="running")
         return self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
@@ -287,7 +293,9 @@ class Project:
         examples = self.read(config)
         kind = config.task.get("kind") or TASK_OF[examples.modality]
         reason = getattr(examples, "reason", "")
-        tell({"event": "data", "examples": len(examples), "modality": examples.modality, "task": kind, "reason": reason})
+        tell(
+            {"event": "data", "examples": len(examples), "modality": examples.modality, "task": kind, "reason": reason}
+        )
         config = with_kind(config, kind)
         cls = task_class(kind)
         task = cls(config.task_config(), seed=config.seed)
@@ -389,9 +397,7 @@ class Project:
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
         return run
 
-    def _measured(
-        self, task: Task, examples: Examples, splits: Splits, seed: int
-    ) -> dict[str, NDArray[np.int64]]:
+    def _measured(self, task: Task, examples: Examples, splits: Splits, seed: int) -> dict[str, NDArray[np.int64]]:
         """Ids to answer and score: every held-out part, and a stratified sample of train."""
         train = splits["train"]
         if len(train) > MEASURED_TRAIN:
@@ -412,9 +418,7 @@ def default_folder(source: str) -> Path:
     return here / f"{name}-orthogon"
 
 
-def stratified_sample(
-    ids: NDArray[np.int64], strata: NDArray[Any] | None, size: int, seed: int
-) -> NDArray[np.int64]:
+def stratified_sample(ids: NDArray[np.int64], strata: NDArray[Any] | None, size: int, seed: int) -> NDArray[np.int64]:
     """About `size` of the ids, each stratum in its share, in ascending order."""
     generator = np.random.default_rng(seed)
     keys = np.zeros(len(ids), dtype=np.int64) if strata is None else np.unique(strata, return_inverse=True)[1]

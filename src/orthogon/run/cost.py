@@ -18,7 +18,7 @@ WARM_UP, CALLS = 20, 300
 
 
 def measure(task: Task, network: nn.Module, weights: Path) -> dict[str, Any]:
-    """Figures by name: latency_ms (95th percentile, batch of one, with its interval), size_mib, parameters, multiply_adds.
+    """Figures by name: latency_ms (95th percentile, batch of one), size_mib, parameters, multiply_adds.
 
     Exact figures are numbers; the measured one is an Interval as a dict, with device and threads named beside it.
     """

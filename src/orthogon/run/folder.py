@@ -1,9 +1,9 @@
 """The run folder: what a finished training leaves, readable by any later process and without a pickle.
 
-    run.json config.yaml schema.json task.json task.npz weights.safetensors log.jsonl
-    answers/SPLIT.npz scores/SPLIT.npz baselines.json baselines/NAME.npz findings.json
-    derived/          what can be made again
-    checkpoint/       only while unfinished
+run.json config.yaml schema.json task.json task.npz weights.safetensors log.jsonl
+answers/SPLIT.npz scores/SPLIT.npz baselines.json baselines/NAME.npz findings.json
+derived/          what can be made again
+checkpoint/       only while unfinished
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Run:
         if self.finished:
             missing = [name for name in self.info.get("files", {}) if not (self.folder / name).exists()]
             if missing:
+                verb = "is" if len(missing) == 1 else "are"
                 raise RunError(
-                    f"run {self.id} is damaged: {', '.join(missing[:4])} {'is' if len(missing) == 1 else 'are'} missing",
+                    f"run {self.id} is damaged: {', '.join(missing[:4])} {verb} missing",
                     str(self.folder),
                     "Restore the files from a backup, or train again: orthogon train",
                 )
@@ -307,7 +308,8 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
             raise TypeError(f"{name} holds objects, which only a pickle could store")
     temporary = path.with_name(path.name + ".part")
     with open(temporary, "wb") as file:
-        np.savez_compressed(file, **{name: np.asarray(array) for name, array in arrays.items()})
+        named: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+        np.savez_compressed(file, **named)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)

@@ -126,4 +126,3 @@ def _columns(answers: Answers, classes: list[str], unlike: NDArray[np.float64]) 
 
 def _cell(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float | np.floating) else value
-
