@@ -1,0 +1,205 @@
+"""Knobs change what they say, steps aim at the primary cause, outcomes are measured in pairs."""
+
+import json
+
+import numpy as np
+import pytest
+
+from orthogon.metrics.classification import classification_metrics
+from orthogon.metrics.score import Scores
+from orthogon.strategy.advice import Outcome, measure_step, next_steps, note
+from orthogon.strategy.diagnosis import BIAS, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE, diagnose
+from orthogon.strategy.knobs import KNOBS, knobs_for, read
+
+ERROR = classification_metrics(["no", "yes"])["error"]
+TRAINING = {
+    "epochs": 20,
+    "steps": None,
+    "minutes": None,
+    "lr_race": False,
+    "weight_decay": 0.01,
+    "label_smoothing": 0.0,
+    "patience": None,
+}
+IMAGES = {
+    "task": {"kind": "image_classification", "width": 32, "depth": 1, "dropout": 0.0, "augment": 0.5},
+    "training": TRAINING,
+    "data": {"target_domain": None},
+}
+STRINGS = {
+    "task": {"kind": "seq2seq", "network": "attention", "encoder_size": 32, "decoder_size": 64, "dropout": 0.0},
+    "training": {**TRAINING, "epochs": None, "steps": 900},
+    "data": {"target_domain": None},
+}
+
+
+def wrong(k, n):
+    return Scores({"wrong": (np.arange(n) < k).astype(int)}, np.arange(n))
+
+
+def diagnosed(train, dev, train_dev=None, test=None, **options):
+    rungs = {"train": train, "train_dev": train_dev, "dev": dev, "test": test}
+    return diagnose({name: wrong(*rung) for name, rung in rungs.items() if rung}, ERROR, **options)
+
+
+def change(name, config, gap, size=0.05):
+    return next(knob for knob in knobs_for(gap) if knob.name == name).change(config, size)
+
+
+def test_every_knob_changes_what_it_says():
+    assert change("wider network", IMAGES, BIAS) == {"task.width": 64}
+    assert change("wider network", IMAGES, BIAS, 0.4) == {"task.width": 128}  # a large bias takes a large step
+    assert change("wider network", STRINGS, BIAS) == {"task.encoder_size": 64, "task.decoder_size": 128}
+    assert change("deeper network", IMAGES, BIAS) == {"task.depth": 2}
+    assert change("longer training", IMAGES, BIAS) == {"training.epochs": 40}
+    assert change("longer training", STRINGS, BIAS) == {"training.steps": 1800}
+    assert change("learning-rate race", IMAGES, BIAS) == {"training.lr_race": True}
+    assert change("less regularisation", IMAGES, BIAS) == {"task.augment": 0.25, "training.weight_decay": 0.001}
+    assert change("stronger augmentation", IMAGES, VARIANCE) == {"task.augment": 1.0}
+    assert change("more dropout", IMAGES, VARIANCE) == {"task.dropout": 0.2}
+    assert change("more weight decay", IMAGES, VARIANCE) == {"training.weight_decay": 0.03}
+    assert change("label smoothing", IMAGES, VARIANCE) == {"training.label_smoothing": 0.1}
+    assert change("early stopping", IMAGES, VARIANCE) == {"training.patience": 5}
+    together = {"task.augment": 1.0, "task.dropout": 0.2, "training.weight_decay": 0.03}
+    assert change("regularisers together", IMAGES, VARIANCE, 0.2) == together
+    assert change("more data", IMAGES, VARIANCE) == {}  # a person's
+
+
+def test_a_knob_without_its_field_or_at_its_limit_does_not_apply():
+    assert change("deeper network", STRINGS, BIAS) is None
+    assert change("stronger augmentation", STRINGS, VARIANCE) is None
+    assert change("regularisers together", IMAGES, VARIANCE, 0.05) is None
+    full = {
+        "task": {"width": 4096, "depth": 16, "dropout": 0.5, "augment": 1.0, "targets": {"price": "regression"}},
+        "training": {**TRAINING, "lr_race": True, "weight_decay": 1.0, "patience": 3},
+        "data": {},
+    }
+    for gap in (BIAS, VARIANCE):
+        for knob in knobs_for(gap):
+            if knob.who == "orthogon" and knob.name not in ("longer training", "less regularisation"):
+                assert knob.change(full, 0.3) is None, knob.name
+    exercise = {**STRINGS, "task": {**STRINGS["task"], "network": "date_translator"}}
+    assert change("more dropout", exercise, VARIANCE) is None
+
+
+def test_every_knob_is_declared_whole_and_only_early_stopping_is_not_orthogonal():
+    for knob in KNOBS:
+        assert knob.reason.endswith((".", ")."))
+        assert knob.sign
+        assert knob.wrong_if
+        assert 0 <= knob.fraction < 1
+    assert [knob.name for knob in KNOBS if not knob.orthogonal] == ["early stopping"]
+    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, OVERFIT, SMALL_DEV}
+    for config in (IMAGES, STRINGS):
+        for knob in KNOBS:  # what is overridden is there to be overridden
+            for key in knob.change(config, 0.05) or {}:
+                assert read(config, key) is not None or key == "training.patience"
+
+
+def test_steps_aim_at_the_primary_cause_and_promise_at_most_its_gap():
+    found = diagnosed((5, 1000), (60, 1000))
+    steps = next_steps(found, IMAGES, {"train": 1000, "dev": 1000})
+    assert [step.number for step in steps] == [1, 2, 3]
+    assert {step.gap for step in steps} == {VARIANCE}
+    gap = found.gap(VARIANCE)
+    for step in steps:
+        assert step.gain_at_most == (gap.value, gap.low, gap.high)
+        assert json.loads(json.dumps(step.to_dict()))["gain_at_most"]["value"] == pytest.approx(0.055)
+    assert steps[-1].knob == "more data"
+    assert steps[-1].who == "you"
+    assert steps[-1].overrides == {}
+    assert steps[0].who == "orthogon"
+    assert steps[0].title == "stronger augmentation (task.augment 1.0)"
+
+
+def test_a_bias_that_is_an_upper_limit_asks_for_the_human_level():
+    assumed = next_steps(diagnosed((300, 1000), (310, 1000)), IMAGES, {})
+    assert [step.knob for step in assumed] == ["wider network", "learning-rate race", "human level"]
+    given = next_steps(diagnosed((300, 1000), (310, 1000), human_level=0.01), IMAGES, {})
+    assert "human level" not in [step.knob for step in given]
+
+
+def test_what_only_a_person_can_do_is_said_with_its_figure():
+    (small,) = next_steps(diagnosed((0, 800), (1, 25)), IMAGES, {"dev": 25})
+    assert (small.knob, small.who, small.overrides) == ("bigger dev set", "you", {})
+    assert "examples would tell; dev has 25" in small.reason
+    (shift,) = next_steps(diagnosed((5, 1000), (400, 1000), (8, 1000)), IMAGES, {})
+    assert (shift.knob, shift.gap, shift.who) == ("training data more like dev", MISMATCH, "you")
+    domains = {**IMAGES, "data": {"target_domain": "phone"}}
+    (unsplit,) = next_steps(diagnosed((5, 1000), (400, 1000), mismatch_declared=True), domains, {})
+    assert (unsplit.knob, unsplit.overrides) == ("train-dev set", {"data.train_dev": "auto"})
+    (fresh,) = next_steps(diagnosed((5, 1000), (10, 1000), test=(120, 1000)), IMAGES, {"dev": 1000})
+    assert (fresh.knob, fresh.gap) == ("bigger dev set", OVERFIT)
+
+
+def test_a_healthy_run_has_no_step_but_a_sentence_and_a_number():
+    found = diagnosed((2, 800), (8, 350), test=(9, 397))
+    assert next_steps(found, IMAGES, {"dev": 350}) == []
+    said = note(found, {"dev": 350})
+    assert "No gap is shown to be worth acting on (from 1.0 %), so there is no next step." in said
+    assert "examples in dev would settle overfitting to dev; there are 350." in said
+    large = diagnosed((100, 20_000), (110, 20_000))
+    assert "The 20,000 examples in dev are enough to see one." in note(large, {})
+    assert "at most the gap" in note(diagnosed((5, 1000), (60, 1000)), {})
+
+
+def pair(repaired):
+    """A step after which `repaired` dev mistakes are right, and train has 20 more mistakes."""
+    before = {"train": wrong(5, 1000), "dev": wrong(100, 1000), "test": wrong(100, 1000)}
+    after = {"train": wrong(25, 1000), "dev": wrong(100 - repaired, 1000), "test": wrong(100 - repaired, 1000)}
+    return before, after
+
+
+def test_what_a_step_brought_is_set_beside_what_it_could_bring():
+    before, after = pair(repaired=40)
+    step = next_steps(diagnose(before, ERROR), IMAGES, {})[0]
+    found = measure_step(before, after, ERROR, step)
+    assert found.verdict == "helped"
+    assert found.measured.value == pytest.approx(0.04)
+    assert 0 < found.measured.low < 0.04 < found.measured.high < found.expected.value
+    assert found.expected == step.gain_at_most
+    assert (found.before, found.after) == pytest.approx((0.1, 0.06))
+    assert found.p_value < 1e-9
+    moved = {m.gap: m for m in found.moved}
+    assert moved[BIAS].change == pytest.approx(0.02)
+    assert moved[VARIANCE].change == pytest.approx(-0.06)
+    assert moved[OVERFIT].change == pytest.approx(0)
+    assert moved[VARIANCE].low < -0.06 < moved[VARIANCE].high
+    assert found.orthogonal is True or moved[BIAS].change > 0.01
+    assert '"stronger augmentation" helped: dev error -4.0 points' in str(found)
+    assert json.loads(json.dumps(found.to_dict()))["measured"]["value"] == pytest.approx(0.04)
+
+
+def test_a_knob_that_moves_another_gap_is_not_called_orthogonal():
+    before, after = pair(repaired=40)
+    after["train"] = wrong(65, 1000)  # bias + 6 points
+    step = next_steps(diagnose(before, ERROR), IMAGES, {})[0]
+    found = measure_step(before, after, ERROR, step)
+    assert found.orthogonal is False
+    assert "It also moved avoidable bias (+6.0 points)" in found.sentence
+
+
+def test_a_step_without_effect_and_one_that_harms_are_told_apart():
+    before, _ = pair(0)
+    step = next_steps(diagnose(before, ERROR), IMAGES, {})[0]
+    same = measure_step(before, before, ERROR, step)
+    assert same.verdict == "cannot tell"
+    assert "made no difference that dev can tell" in str(same)
+    worse = measure_step(before, {**before, "dev": wrong(160, 1000)}, ERROR, step)
+    assert worse.verdict == "harmed"
+    broken = Outcome.unfinished(step)
+    assert broken.verdict == "unfinished"
+    assert broken.to_dict()["measured"] is None
+
+
+def test_steps_are_measured_by_real_valued_metrics_too():
+    rng = np.random.default_rng(0)
+    loss = rng.exponential(size=400)
+    before = {name: Scores({"loss": loss, "wrong": loss > 1}, np.arange(400)) for name in ("train", "dev")}
+    after = {**before, "dev": Scores({"loss": 0.8 * loss, "wrong": loss > 1}, np.arange(400))}
+    metric = classification_metrics("ab")["log_loss"]
+    step = next_steps(diagnosed((5, 1000), (60, 1000)), IMAGES, {})[0]
+    found = measure_step(before, after, metric, step)
+    assert found.verdict == "helped"
+    assert found.measured.value == pytest.approx(0.2 * loss.mean())
+    assert "nats" in str(found)
