@@ -291,7 +291,7 @@ def test_averaged_weights_are_judged_and_kept() -> None:
     assert_same(weights(averaged), expected, atol=1e-12)
     best = Regression()
     result = fit(best, config(ema_decay=0.9))
-    assert best.net.eval() is best.net
+    assert not best.net.training
     with torch.no_grad():
         assert best.evaluate()["loss"] == pytest.approx(result.best["loss"], rel=1e-12)
 

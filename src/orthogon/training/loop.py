@@ -49,7 +49,9 @@ PROBE_SHARE = 0.05  # of the budget, at most, for timing
 
 @dataclass
 class FitResult:
-    """What came of a training. The network holds the weights to use: best on dev, or averaged, or the last.
+    """What came of a training.
+
+    The network holds the weights to use (best on dev, else averaged, else the last) and is in eval mode.
 
     status: "finished" the epochs or steps; "budget" of minutes used up; "patience" no better dev loss for long;
         "interrupted" by Ctrl-C or SIGTERM, saved, to be resumed.
@@ -468,6 +470,8 @@ class _Training:
             put_back(self.average.trained, self.average.tensors)
         for parameter in self.update.parameters:
             parameter.grad = None
+        if self.network is not None:
+            self.network.eval()
         result = FitResult(
             status=self.status or self.ends_as,
             steps=self.step,

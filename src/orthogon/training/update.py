@@ -77,7 +77,7 @@ class Update:
             self.scaler.update()
 
     def _closure(self) -> Any:
-        """Fill the gradients with those of the mean loss; returns the mean loss."""
+        """Fill the gradients with those of the mean loss; returns the mean loss if the optimiser wants it."""
         while True:
             try:
                 loss_sum, count, logs = self._gradients()
@@ -92,7 +92,7 @@ class Update:
         self.calls += 1
         if self.clips:
             self._clip()
-        return loss_sum / (count or 1.0)
+        return loss_sum / (count or 1.0) if self.needs_closure else None
 
     def _gradients(self) -> tuple[Any, float, dict[str, float]]:
         pieces: Sequence[Any] = (self.batch,)
