@@ -106,12 +106,14 @@ class ImageClassification(Task):
         side, colour = _look(train)
         size = self.config.size or (side if side <= 40 else PHOTO_SIDE)
         n, small = len(train), size <= 16
+        # Pictures seen in all: what two cores do in some ten seconds (tiny ones) to two minutes (larger ones).
+        passes = 20_000 if small else 100_000 if size <= 40 else 45_000
         names = {str(target).casefold() for target in train.targets() if target is not None}
         sided = any(len(name) == 1 or name.isdigit() or DIRECTIONS & set(re.split(r"\W|_", name)) for name in names)
         return {
             "task.size": size,
             "task.channels": 3 if colour else 1,
-            "task.width": 32,
+            "task.width": 32 if n < 20_000 else 48,
             "task.depth": 1,
             "task.stages": 3 if size <= 40 else 4,
             "task.stem_stride": 1 if small else 2,
@@ -122,7 +124,7 @@ class ImageClassification(Task):
             "training.lr": 0.003,
             "training.weight_decay": 0.05,
             "training.batch_size": 32 if n < 5_000 else 64 if n < 20_000 else 128,
-            "training.epochs": int(np.clip(20_000 / max(n, 1), 6, 20 if small else 40)) if n >= 500 else 60,
+            "training.epochs": int(np.clip(passes / max(n, 1), 6, 100)),
         }
 
     def fit(self, train: Examples) -> None:
@@ -140,9 +142,11 @@ class ImageClassification(Task):
                 what, train.name, "Add pictures of at least one other class: one folder a class, its name the class."
             )
         self.classes = [str(name) for name in names]
-        chosen = self.suggest(train)
-        self.size = self.config.size or chosen["task.size"]
-        self.channels = self.config.channels or chosen["task.channels"]
+        size, channels = self.config.size, self.config.channels
+        if size is None or channels is None:
+            chosen = self.suggest(train)
+            size, channels = size or chosen["task.size"], channels or chosen["task.channels"]
+        self.size, self.channels = int(size), int(channels)
         self.reason = f"pictures with one of {len(names)} class names each"
         sample = _spread(len(train), 2000)
         pixels = self._pixels(train, sample)
