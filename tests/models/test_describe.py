@@ -64,6 +64,7 @@ def test_a_small_convnet_by_hand() -> None:
         (nn.RNN(3, 5, batch_first=True), (2, 7, 3), 7 * (3 * 5 + 5 * 5)),
         (nn.GRU(3, 5, batch_first=True), (2, 7, 3), 7 * 3 * (3 * 5 + 5 * 5)),
         (nn.LSTM(3, 5, bidirectional=True, batch_first=True), (2, 7, 3), 7 * 2 * 4 * (3 * 5 + 5 * 5)),
+        (nn.GRUCell(3, 5), (2, 3), 3 * (3 * 5 + 5 * 5)),
         (nn.BatchNorm1d(3), (2, 3), 0),
         (nn.MaxPool2d(2), (2, 1, 4, 4), 0),
     ],
@@ -72,6 +73,20 @@ def test_multiply_adds_of_one_example(module: nn.Module, shape: tuple[int, ...],
     description = describe(module, torch.zeros(shape))
     assert description.multiply_adds == expected
     assert description.parameters == sum(p.numel() for p in module.parameters())
+
+
+def test_time_may_come_before_the_batch() -> None:
+    inputs = (torch.zeros(2, 3), torch.zeros(7, 2, 3))
+
+    class Second(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(3, 5)
+
+        def forward(self, first: Tensor, sequence: Tensor) -> Tensor:
+            return self.lstm(sequence)[0]
+
+    assert describe(Second(), inputs).layers[0].shape == (7, 5)
 
 
 def test_embeddings_multiply_nothing_and_count_as_a_layer() -> None:
@@ -107,7 +122,7 @@ class Own(nn.Module):
         self.kernel = nn.Parameter(torch.ones(3, 2))
 
     def multiply_adds(self, inputs: tuple[Tensor, ...], outputs: Tensor) -> int:
-        return inputs[0].shape[0] * 6
+        return inputs[0].shape[1] * outputs.shape[1]
 
     def forward(self, x: Tensor) -> Tensor:
         return x @ self.kernel

@@ -20,7 +20,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 POOLINGS = tuple(
     getattr(nn, f"{kind}Pool{d}d") for kind in ("Max", "Avg", "AdaptiveMax", "AdaptiveAvg") for d in (1, 2, 3)
 )
-WEIGHTED = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, nn.Embedding, nn.RNNBase, nn.MultiheadAttention)
+WEIGHTED = (nn.Linear, *CONVOLUTIONS, *TRANSPOSED, nn.Embedding, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 WHOLE = (nn.MultiheadAttention,)  # has children, but is counted as one layer
 
 
@@ -91,7 +91,8 @@ def describe(network: nn.Module, inputs: Tensor | Sequence[Any], name: str = "")
     """Run the network once, in eval mode and without gradient, and count what each layer holds and does.
 
     A layer that is used several times has one row; its multiply-adds are those of all its uses. Parameters that
-    belong to no listed layer (a learned token, say) get a row of their module.
+    belong to no listed layer (a learned token, say) get a row of their module. A layer of our own may offer
+    `multiply_adds(inputs, outputs)`, those of one example; else it counts none.
 
     Args:
         network: left as it was, mode included.
@@ -105,8 +106,8 @@ def describe(network: nn.Module, inputs: Tensor | Sequence[Any], name: str = "")
 
     def look(module: nn.Module, given: tuple[Any, ...], outputs: Any) -> None:
         first = _first_tensor(outputs)
-        shape = () if first is None else tuple(first.shape[1:])
-        seen[module] = (shape, seen.get(module, ((), 0))[1] + _multiply_adds(module, given, outputs))
+        shape = () if first is None else _without_batch(tuple(first.shape), batch)
+        seen[module] = (shape, seen.get(module, ((), 0))[1] + _multiply_adds(module, given, outputs, batch))
 
     inside = {
         part for module in network.modules() if _is_layer(module) for part in module.modules() if part is not module
@@ -160,6 +161,13 @@ def describe(network: nn.Module, inputs: Tensor | Sequence[Any], name: str = "")
     )
 
 
+def _without_batch(shape: tuple[int, ...], batch: int) -> tuple[int, ...]:
+    """The batch axis is the first, or the second after time or ensemble members."""
+    if len(shape) > 1 and shape[0] != batch and shape[1] == batch:
+        return (shape[0], *shape[2:])
+    return shape[1:]
+
+
 def _is_layer(module: nn.Module) -> bool:
     """A leaf, or one that counts as one: it says its own multiply-adds, or is known as a whole."""
     return isinstance(module, WHOLE) or hasattr(module, "multiply_adds") or next(module.children(), None) is None
@@ -172,21 +180,21 @@ def _is_weighted(module: nn.Module) -> bool:
     return _is_layer(module) and any(p.ndim >= 2 for p in module.parameters())
 
 
-def _multiply_adds(module: nn.Module, inputs: tuple[Any, ...], outputs: Any) -> int:
+def _multiply_adds(module: nn.Module, inputs: tuple[Any, ...], outputs: Any, batch: int) -> int:
     """Products that are added up, in the whole batch."""
-    custom = getattr(module, "multiply_adds", None)
-    if custom is not None:
-        return int(custom(inputs, outputs))
     x, y = _first_tensor(inputs), _first_tensor(outputs)
     if x is None or y is None:
         return 0
+    custom = getattr(module, "multiply_adds", None)
+    if custom is not None:
+        return int(custom(inputs, outputs)) * batch
     if isinstance(module, nn.Linear):
         return y.numel() * module.in_features
     if isinstance(module, CONVOLUTIONS):
         return y.numel() * module.weight[0].numel()  # each output sums over (C_in / groups) · kernel
     if isinstance(module, TRANSPOSED):
         return x.numel() * module.weight[0].numel()  # each input is spread over (C_out / groups) · kernel
-    if isinstance(module, nn.RNNBase):
+    if isinstance(module, (nn.RNNBase, nn.RNNCellBase)):
         # gates · (n_in + n_h) · n_h per time step, that is the weight matrices' entries
         entries = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
         steps = x.numel() // module.input_size
