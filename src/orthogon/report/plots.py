@@ -217,17 +217,16 @@ def coverage(share: ArrayLike, error: ArrayLike, low: ArrayLike, high: ArrayLike
 
 
 def agreement(truth: ArrayLike, answer: ArrayLike, unit: str = "") -> Figure:
-    """Answers against true values, at most 2,000 points; on the diagonal they agree."""
+    """Answers against true values, at most 1,000 points; on the diagonal they agree."""
     x, y = np.asarray(truth, float), np.asarray(answer, float)
-    rows = np.linspace(0, len(x) - 1, min(len(x), 2000)).astype(int)
+    rows = np.linspace(0, len(x) - 1, min(len(x), 1000)).astype(int)
     x, y = x[rows], y[rows]
     ends = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
     with rc_context(_RC):
         figure = Figure(figsize=(5.3, 4.2), layout="constrained")
         ax = figure.subplots()
         ax.set_title("Answer against truth" + (f" ({unit})" if unit else ""))
-        # One path for all points: 2,000 separate marks would weigh 200 KiB in the page.
-        ax.plot(x, y, ".", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0, rasterized=len(rows) > 300)
+        ax.plot(x, y, ".", color=BLUE, markersize=5, alpha=0.6, markeredgewidth=0)
         ax.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
         ax.set(xlabel="truth", ylabel="answer")
         for axis in (ax.xaxis, ax.yaxis):
