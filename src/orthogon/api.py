@@ -23,10 +23,12 @@ import numpy as np
 
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError
 from orthogon.metrics.intervals import estimate, gap_interval, interval
+from orthogon.metrics.select import Candidate, select
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
 from orthogon.run import folder as run_folder
+from orthogon.run.cost import figures_of
 from orthogon.run.folder import write_json, write_text
 from orthogon.strategy import advice, mistakes
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
@@ -471,8 +473,15 @@ def pick(steps: Sequence[Step], number: int) -> Step:
 
 
 def describe(name: str | None = None, *, project: str | Path | None = None) -> Description:
-    """The layers of a run's network."""
-    return load(name, project=project).describe()
+    """The layers of a run's network, or of a network's standard form by name ("convnet")."""
+    from orthogon.models import NETWORKS, build
+
+    if name is None or name.isdigit() or (Path(name) / "run.json").is_file():
+        return load(name, project=project).describe()
+    from orthogon.models.describe import describe as describe_network
+
+    network, inputs = build(name)
+    return describe_network(network, inputs, name if name in NETWORKS else "")
 
 
 def compare(names: Sequence[str], *, project: str | Path | None = None) -> Comparison:
@@ -508,6 +517,13 @@ class Comparison:
                 gap = gap_interval(first.scores("dev"), run.scores("dev"), run.metric, paired=True)
                 row |= {"difference": gap.value, "gap_low": gap.low, "gap_high": gap.high}
             self.rows.append(row)
+        limits = self.runs[-1].config["metrics"]["satisfice"]
+        metric = first.metric
+        candidates = [
+            Candidate(run.id, {metric.name: run.metric.error(run.scores("dev")), **figures_of(run.info)})
+            for run in self.runs
+        ]
+        self.selection = select(candidates, metric.name, limits)
 
     def write(self) -> Path:
         """The page that shows the runs side by side, in the newest run's derived/ folder."""
@@ -518,7 +534,7 @@ class Comparison:
         return path
 
     def to_dict(self) -> dict[str, Any]:
-        return {"runs": self.rows, "page": str(self.write())}
+        return {"runs": self.rows, "selection": self.selection.to_dict(), "page": str(self.write())}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.markup import escape
@@ -537,6 +553,7 @@ class Comparison:
                 row["run"], f"{row['error']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}", gap, escape(changed)
             )
         yield table
+        yield self.selection.reason
         yield f"Side by side: {_near(self.write())}"
 
 
@@ -565,7 +582,7 @@ def write_data(name: str, out: str, num: int | None = None, seed: int = 0) -> di
     place = Path(out)
     if place.exists() and any(place.iterdir()):
         raise UsageError(f"{out} exists and is not empty", str(place), "Choose another folder with -o.")
-    examples = BUILTIN[name].load(DataConfig(source=name, num_examples=num, split_seed=seed))
+    examples = BUILTIN[name].load(DataConfig(source=name, num_examples=num), seed=seed)
     write(examples, place)
     return {"folder": str(place), "examples": len(examples)}
 

@@ -1,14 +1,24 @@
 """What a network is made of: shapes, parameters and their share, multiply-adds, both layer counts.
 
 [bold]Example[/]: orthogon describe 1
+
+A network's standard form by name: orthogon describe convnet (also mlp, date_translator, attention_seq2seq)
 """
 
 from __future__ import annotations
 
-from orthogon.cli.screen import JsonOption, ProjectOption, RunArgument, console, print_json
+from typing import Annotated
+
+import typer
+
+from orthogon.cli.screen import JsonOption, ProjectOption, console, print_json
 
 
-def run(name: RunArgument = None, project: ProjectOption = None, as_json: JsonOption = False) -> None:
+def run(
+    name: Annotated[str | None, typer.Argument(metavar="[RUN or NETWORK]", help="The latest run if unset.")] = None,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
     from orthogon import api
 
     description = api.describe(name, project=project)

@@ -96,7 +96,7 @@ def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
         DataError: the source cannot be read, or has no targets.
     """
     config = {**run.config["data"], "source": str(source), "test_source": None, "dev_source": None}
-    examples = read(DataConfig(**config))
+    examples = read(DataConfig(**config), schema=run.schema())
     task = run.task()
     answers = task.answers(run.network(), examples)
     scores = with_costs(task.score(answers, examples), task.class_names(), run.config["metrics"]["class_costs"])
