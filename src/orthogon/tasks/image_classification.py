@@ -106,8 +106,9 @@ class ImageClassification(Task):
         side, colour = _look(train)
         size = self.config.size or (side if side <= 40 else PHOTO_SIDE)
         n, small = len(train), size <= 16
+        stride = self.config.stem_stride or (1 if small else 2 if size <= 96 else 4)
         # Pictures seen in all: what two cores do in some ten seconds (tiny ones) to two minutes (larger ones).
-        passes = 20_000 if small else 100_000 if size <= 40 else 45_000
+        passes = 20_000 if small else min(100_000, 45_000 * (32 * stride / size) ** 2)
         names = {str(target).casefold() for target in train.targets() if target is not None}
         sided = any(len(name) == 1 or name.isdigit() or DIRECTIONS & set(re.split(r"\W|_", name)) for name in names)
         return {
@@ -116,7 +117,7 @@ class ImageClassification(Task):
             "task.width": 32 if n < 20_000 else 48,
             "task.depth": 1,
             "task.stages": 3 if size <= 40 else 4,
-            "task.stem_stride": 1 if small else 2,
+            "task.stem_stride": stride,
             "task.dropout": 0.0 if small else 0.2,
             "task.augment": 1.0,
             # Mirroring makes another sign of a digit or a letter, and tiny or grey pictures are often just that.
@@ -435,7 +436,10 @@ class _ImageObjective(Objective):
 
     def _get(self, i: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
         seed = int(generator.integers(2**63 - 1))
-        pixels = self.task._pixels(self.train, self.rows[i : i + 1])
+        task, train = self.task, self.train
+        assert isinstance(train, Pictures)
+        picture = train.load(int(self.rows[i]), task.size, task.channels, task.config.resize)  # (size, size, C)
+        pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
         images, truth = self._transform((pixels, self.truth[i : i + 1]), torch.Generator().manual_seed(seed))
         return images[0], truth[0]
 
