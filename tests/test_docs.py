@@ -41,3 +41,11 @@ def test_every_verb_opens_its_help_with_an_example() -> None:
     for name, command in commands.items():
         if name != "data":
             assert "Example" in (command.help or ""), name
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_example_is_a_valid_config(example: Path) -> None:
+    from orthogon.project.config import parse_text
+
+    config, _ = parse_text(example.read_text(), example.name)
+    assert config.task["kind"]
