@@ -146,6 +146,21 @@ def test_strings_show_the_difference_and_attention(dates: ReportData) -> None:
     assert "Nothing urgent" in outline.text
 
 
+@pytest.mark.parametrize(
+    ("answer", "truth", "marked"),
+    [
+        ("1985-11-10", "1985-10-01", "1985-1<mark>1</mark>-<mark>10</mark>"),  # place by place
+        ("hallo world", "hello world", "h<mark>a</mark>llo world"),
+        ("abc def", "abc xyz def", "abc def"),  # lacks a part: marked in the truth alone
+        ("xx", "yy", "<mark>xx</mark>"),
+        ("", "y", ""),
+    ],
+)
+def test_what_differs_is_marked(dates: ReportData, answer: str, truth: str, marked: str) -> None:
+    case = Case(Card("strings", "t.tsv, line 1", truth, answer, text="?"), 1)
+    assert f"<dt>answer</dt><dd>{marked}</dd>" in page(dataclasses.replace(dates, cases=[case], diagnosis=None))
+
+
 def test_user_text_is_escaped_everywhere(digits: ReportData) -> None:
     card = Card("row", EVIL, EVIL, "b" + EVIL, 0.5, 1.0, fields={EVIL: EVIL}, text=EVIL)
     strings = Card(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -449,14 +450,24 @@ def _card(
 def _differences(answer: str, truth: str) -> tuple[Markup, Markup]:
     """Both strings with the characters marked in which they differ."""
     left, right = Markup(), Markup()
-    for kind, a0, a1, b0, b1 in difflib.SequenceMatcher(None, answer, truth, autojunk=False).get_opcodes():
-        if kind == "equal":
+    for same, a0, a1, b0, b1 in _aligned(answer, truth):
+        if same:
             left += escape(answer[a0:a1])
             right += escape(truth[b0:b1])
         else:
             left += Markup("<mark>{}</mark>").format(answer[a0:a1]) if a1 > a0 else Markup()
             right += Markup("<mark>{}</mark>").format(truth[b0:b1]) if b1 > b0 else Markup()
     return left, right
+
+
+def _aligned(a: str, b: str) -> list[tuple[bool, int, int, int, int]]:
+    """Runs (same, start and end in a, start and end in b), as equal as can be."""
+    same = [x == y for x, y in zip(a, b, strict=False)]
+    if len(a) == len(b) and 2 * sum(same) >= len(a):  # a date with wrong digits: place by place reads best
+        cuts = [0, *(i for i in range(1, len(a)) if same[i] != same[i - 1]), len(a)]
+        return [(same[i], i, j, i, j) for i, j in pairwise(cuts) if j > i]
+    codes = difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+    return [(kind == "equal", a0, a1, b0, b1) for kind, a0, a1, b0, b1 in codes]
 
 
 def _attention(card: Card) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ EXPLAINED = {
     "coverage": "The share of cases the system answers itself when it passes on those it is unsure about.",
     "importance": "How much the error grows when this column's values are shuffled, so that it says nothing any more.",
     "saliency": "The warmer a place in the picture, the more the answer depends on it.",
-    "attention": "The darker a cell, the more the output on its left looked at the input above it.",
+    "attention": "The stronger the colour of a cell, the more the output on its left looked at the input above it.",
     "fingerprint": "A number computed from the data; it differs as soon as one value differs.",
     "knob": "One change to the configuration that aims at exactly one gap.",
     "expected gain": "The most this step could bring: the whole gap it aims at.",
