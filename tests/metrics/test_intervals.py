@@ -215,6 +215,20 @@ def test_seeds_widen_the_interval_by_the_luck_of_training():
     assert np.quantile(narrow, 0.975) - 0.06 < 0.012
 
 
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss"])
+def test_very_many_units_have_the_interval_of_the_bootstrap(name, monkeypatch):
+    """The jackknife of blocks and the normal limit of sums against 2,000 draws, on 3,000 units."""
+    scores, metric = classified(3000), METRICS[name]
+    drawn = interval(scores, metric)
+    monkeypatch.setattr("orthogon.metrics.intervals.MANY_UNITS", 100)
+    monkeypatch.setattr("orthogon.metrics.intervals.MANY_CELLS", 100)
+    quick = interval(scores, metric)
+    assert quick.value == drawn.value
+    assert (quick.high - quick.low) == pytest.approx(drawn.high - drawn.low, rel=0.25)
+    in_groups = interval(classified(3000, groups=np.arange(3000) // 2), metric)
+    assert (in_groups.high - in_groups.low) == pytest.approx(drawn.high - drawn.low, rel=0.35)
+
+
 def test_fifty_thousand_units_take_few_weights():
     """Every cell-based metric resamples cells: the draws of 50,000 units fit in B x 4 numbers."""
     scores = classified(50_000)

@@ -30,7 +30,9 @@ NORMAL = NormalDist()
 DRAWS = 2000
 FEWEST_BEYOND = 12  # draws that must lie beyond a quantile; limits further out are scaled from there
 CELLS_AT_ONCE = 4_000_000  # weights held in memory at once while resampling
-MANY_CELLS = 20_000_000  # units times draws above which a metric that is not a function of sums gets fewer draws
+MANY_UNITS = 20_000  # beyond which sums are drawn from their normal limit
+MANY_CELLS = 3_000_000  # units times draws beyond which a metric that is not a function of sums is jackknifed
+NUM_BLOCKS = 40  # of the jackknife
 
 
 @dataclass(frozen=True)
@@ -220,7 +222,11 @@ def _replicates_of_sums(
     else:
         rows = stats.dense()
         counts = np.ones(n)
-        totals = np.concatenate([w @ rows for w in _weights(n, draws, rng)])
+        if n > MANY_UNITS:
+            covariance = np.atleast_2d(np.cov(rows, rowvar=False)) * n
+            totals = rng.multivariate_normal(rows.sum(axis=0), covariance, size=draws, method="svd")
+        else:
+            totals = np.concatenate([w @ rows for w in _weights(n, draws, rng)])
     left_out = combine(rows.sum(axis=0) - rows if stats.codes is None else counts @ rows - rows)
     weights = counts / n
     influence = (left_out * weights).sum() - left_out
@@ -263,9 +269,18 @@ def bootstrap(
     draws: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """(B,) values of a function of weights (b, n) when units, or whole groups, are drawn again."""
+    """(B,) values of a function of weights (b, n) when units, or whole groups, are drawn again.
+
+    With very many units, 40 random blocks are left out in turn instead, and the draws are Student's t around the
+    value with the spread that this shows.
+    """
     if n * draws > MANY_CELLS:
-        draws = max(200, MANY_CELLS // n)
+        blocks = rng.integers(0, NUM_BLOCKS, n if groups is None else int(groups.max()) + 1)
+        of_unit = blocks if groups is None else blocks[groups]
+        value = draw_errors(np.ones((1, n)))[0]
+        without = np.concatenate([draw_errors((of_unit != b)[None].astype(float)) for b in range(NUM_BLOCKS)])
+        spread = math.sqrt((NUM_BLOCKS - 1) / NUM_BLOCKS * float(((without - without.mean()) ** 2).sum()))
+        return np.asarray(value + spread * rng.standard_t(NUM_BLOCKS - 1, size=draws))
     if groups is None:
         return np.concatenate([draw_errors(w) for w in _weights(n, draws, rng)])
     num_groups = int(groups.max()) + 1
