@@ -90,6 +90,8 @@ def test_the_user_overrules_and_the_reason_says_so():
     assert target.kind == "regression"
     assert target.reason == "you said so"
     assert target.mean == 3.75
+    same = describe_target("y", np.array(["a", "b"], dtype=object), "binary", "made.csv")
+    assert same.reason == "2 different names"  # what the suggestion wrote into the config is not the user's word
 
 
 @pytest.mark.parametrize(

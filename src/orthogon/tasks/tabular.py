@@ -46,7 +46,7 @@ CLASS_VALUES = 10  # whole numbers with so few different values are classes
 MOST_CLASSES = 1000
 BASELINE_ROWS = 200_000  # classic systems train on at most so many rows
 LINEAR_ROWS = 50_000
-IMPORTANCE_ROWS = 5_000
+IMPORTANCE_ANSWERS = 100_000  # rows answered in all to find what each column is worth
 IMPORTANCE_REPEATS = 3
 
 
@@ -138,16 +138,17 @@ def describe_target(name: str, values: NDArray[Any], kind: HeadKind | None, wher
             place,
             "Pick another target, or add rows with other values.",
         )
-    reason = "you said so"
-    if kind is None:
-        if numeric and not (whole and len(distinct) <= CLASS_VALUES):
-            kind, reason = "regression", f"{len(distinct):,} different numbers"
-        else:
-            kind = "binary" if len(distinct) == 2 else "multiclass"
-            what = "whole numbers" if numeric else "names"
-            reason = f"{len(distinct)} different {what}"
-            if numeric and len(distinct) > 2:
-                reason += f"; if their order matters: --set task.targets.{name}=regression"
+    seen: HeadKind
+    if numeric and not (whole and len(distinct) <= CLASS_VALUES):
+        seen, reason = "regression", f"{len(distinct):,} different numbers"
+    else:
+        seen = "binary" if len(distinct) == 2 else "multiclass"
+        reason = f"{len(distinct)} different {'whole numbers' if numeric else 'names'}"
+        if numeric and len(distinct) > 2:
+            reason += f"; if their order matters: --set task.targets.{name}=regression"
+    if kind is not None and kind != seen:
+        reason = "you said so"
+    kind = kind or seen
     if kind == "regression":
         numbers = _as_values(known, name, None, place)
         return Target(name, kind, reason, mean=float(numbers.mean()), scale=float(numbers.std()) or 1.0)
@@ -447,8 +448,9 @@ class Tabular(Task):
         The interval is the paired one of `metrics.intervals` over rows, around the mean of several shuffles.
         """
         generator = np.random.default_rng(self.seed)
-        if len(dev) > IMPORTANCE_ROWS:
-            dev = dev.take(np.sort(generator.choice(len(dev), IMPORTANCE_ROWS, replace=False)))
+        most = max(500, IMPORTANCE_ANSWERS // (IMPORTANCE_REPEATS * len(self.encoder.sources())))
+        if len(dev) > most:
+            dev = dev.take(np.sort(generator.choice(len(dev), most, replace=False)))
         x, c = (np.concatenate(parts) for parts in zip(*self._chunks(dev), strict=True))
         intact = self.score(self._answers(self.probabilities(network, x, c), np.arange(len(dev))), dev)
         found = []
