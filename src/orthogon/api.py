@@ -530,7 +530,11 @@ class Comparison:
         from orthogon.report.compare import compare_page
 
         path = self.runs[-1].derived / f"compare-{'-'.join(run.id for run in self.runs)}.html"
-        write_text(path, compare_page([run.report_data() for run in self.runs]))
+        differences = [
+            Figure(row["difference"], row["gap_low"], row["gap_high"]) if "difference" in row else None
+            for row in self.rows[1:]
+        ]
+        write_text(path, compare_page([run.report_data() for run in self.runs], differences))
         return path
 
     def to_dict(self) -> dict[str, Any]:

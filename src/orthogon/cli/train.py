@@ -56,7 +56,7 @@ def finish(made: Run, out: Console, examples: bool = True) -> None:
         out.print(f"  {made.resume_line()}")
         raise typer.Exit(130)
     made.write_report(examples=examples)
-    out.print(screen(made.report_data(examples=True)))
+    out.print(screen(made.report_data(examples)))
     changed = made.changes()
     if changed:
         out.print(changed)
