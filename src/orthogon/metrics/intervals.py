@@ -278,7 +278,8 @@ def bootstrap(
         blocks = rng.integers(0, NUM_BLOCKS, n if groups is None else int(groups.max()) + 1)
         of_unit = blocks if groups is None else blocks[groups]
         value = draw_errors(np.ones((1, n)))[0]
-        without = np.concatenate([draw_errors((of_unit != b)[None].astype(float)) for b in range(NUM_BLOCKS)])
+        parts = np.array_split(np.arange(NUM_BLOCKS), max(1, NUM_BLOCKS * n // CELLS_AT_ONCE))
+        without = np.concatenate([draw_errors((of_unit != part[:, None]).astype(float)) for part in parts])
         spread = math.sqrt((NUM_BLOCKS - 1) / NUM_BLOCKS * float(((without - without.mean()) ** 2).sum()))
         return np.asarray(value + spread * rng.standard_t(NUM_BLOCKS - 1, size=draws))
     if groups is None:
