@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torchvision
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
@@ -50,11 +50,14 @@ def our_epochs(examples: FolderImages, size: int, workers: int) -> Callable[[int
     number = {name: k for k, name in enumerate(sorted(set(examples.labels)))}
     labels = [number[label] for label in examples.labels]
 
-    def get(i: int, generator: np.random.Generator) -> tuple[torch.Tensor, int]:
-        pixels = examples.load(i, size, channels=3, resize="squash")
-        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous(), labels[i]
+    def get(i: int, generator: np.random.Generator) -> tuple[np.ndarray, int]:
+        return examples.load(i, size, channels=3, resize="squash"), labels[i]
 
-    return FileLoader(get, len(examples), BATCH, seed=0, workers=workers).batches
+    def collate(batch: list[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        images, classes = default_collate(batch)
+        return images.permute(0, 3, 1, 2), classes
+
+    return FileLoader(get, len(examples), BATCH, seed=0, workers=workers, collate=collate).batches
 
 
 def seconds(epochs: Callable[[int], Iterable[object]], epoch: int) -> float:
