@@ -48,6 +48,14 @@ def test_smoothed_targets_are_1_minus_eps_and_eps_over_k() -> None:
     assert loss.item() == pytest.approx(-(target * logits.log_softmax(1)).sum().item(), abs=1e-12)
 
 
+def test_smoothed_yes_and_no_are_1_minus_half_eps_and_half_eps() -> None:
+    z = torch.tensor([0.7, -1.3], dtype=torch.float64)
+    loss, _ = binary_cross_entropy(z, torch.tensor([1.0, 0.0]), label_smoothing=0.1)
+    p = torch.sigmoid(z)
+    y = torch.tensor([0.95, 0.05], dtype=torch.float64)
+    assert loss.item() == pytest.approx(-(y * p.log() + (1 - y) * (1 - p).log()).sum().item(), abs=1e-12)
+
+
 @pytest.mark.system("strat.multitask-missing")
 def test_unknown_labels_of_several_tasks_add_nothing_and_have_gradient_exactly_zero() -> None:
     # W.multitask, in NumPy first

@@ -225,15 +225,15 @@ def test_random_shifts_pay_where_the_digits_may_stand_anywhere() -> None:
     data = load_digits()
 
     def canvases(ids: Array, rng: np.random.Generator) -> Tensor:
-        images = rng.uniform(0, 0.3, size=(len(ids), 16, 16))
+        images = rng.uniform(0, 0.1, size=(len(ids), 16, 16))
         for image, i in zip(images, ids, strict=True):
             top, left = rng.integers(0, 9, size=2)
             image[top : top + 8, left : left + 8] += data.images[i] / 16
         return torch.tensor(images, dtype=torch.float32)
 
-    def shifted(images: Tensor) -> Tensor:
-        moves = torch.randint(-4, 5, (len(images), 2)).tolist()
-        return torch.stack([image.roll(tuple(move), dims=(0, 1)) for image, move in zip(images, moves, strict=True)])
+    def shifted(batch: Tensor) -> Tensor:
+        rows, columns = torch.randint(-4, 5, (2,)).tolist()
+        return batch.roll((rows, columns), dims=(1, 2))
 
     gains = []
     for seed in range(4):
@@ -247,15 +247,15 @@ def test_random_shifts_pay_where_the_digits_may_stand_anywhere() -> None:
             network = MLP(256, [128], 10)
             targets = torch.tensor(data.target[few])
             train(
-                Arrays(network, inputs, targets, softmax_cross_entropy, 50, augment=augment),
+                Arrays(network, inputs, targets, softmax_cross_entropy, 20, augment=augment),
                 optimiser="adam",
-                lr=2e-3,
-                epochs=120,
+                lr=5e-3,
+                epochs=80,
             )
             with torch.no_grad():
                 accuracy.append((network(dev).argmax(1) == torch.tensor(data.target[many])).float().mean().item())
         gains.append(accuracy[1] - accuracy[0])
-    assert np.mean(gains) >= 0.10, gains
+    assert min(gains) >= 0.10, gains
 
 
 @pytest.mark.system("train.normalise")
