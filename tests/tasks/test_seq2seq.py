@@ -298,7 +298,7 @@ def test_a_card_maps_output_characters_to_input_characters(learned: tuple[Seq2Se
 # -- export -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("network", ["attention", "date_translator"])
+@pytest.mark.parametrize("network", ["date_translator", pytest.param("attention", marks=pytest.mark.slow)])
 def test_the_exported_network_equals_pytorch_at_any_batch_size(network: str, tmp_path: Path) -> None:
     from orthogon.run.export import _export, largest_difference
 
