@@ -130,7 +130,7 @@ def main() -> None:
     folder = Path(os.environ["ORTHOGON_DATA"]) / "tabular"
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {platform.machine()}")
     print(
-        f"{'table':14}{'what':12}{'train':>7}{'seeds':>6}  {'metric':8}{'network':>10}{'boosting':>10}{'trivial':>10}"
+        f"{'table':14}{'what':12}{'train':>7}{'seeds':>6}  {'metric':8}{'network':>10}{'boosting':>10}{'trivial':>12}"
         f"  {'ratio':>6} {'95 % paired':>14}  {'pass':>5}{'epochs':>7}{'seconds':>8}"
     )
     for table in TABLES:
@@ -151,7 +151,7 @@ def main() -> None:
         verdict = "" if table.at_most is None else "yes" if ours / theirs <= table.at_most else "NO"
         print(
             f"{table.name:14}{outcomes[0].what:12}{outcomes[0].rows:7}{seeds:6}  {metric.name:8}{ours:10.5g}"
-            f"{theirs:10.5g}{trivial:10.5g}  {ours / theirs:6.3f} [{low:.3f}, {high:.3f}]"
+            f"{theirs:10.5g}{trivial:12.5g}  {ours / theirs:6.3f} [{low:.3f}, {high:.3f}]"
             f"  {verdict:>5}{np.mean([o.epochs for o in outcomes]):7.0f}{np.mean([o.seconds for o in outcomes]):8.0f}",
             flush=True,
         )
