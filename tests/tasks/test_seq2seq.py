@@ -95,7 +95,7 @@ def test_the_vocabulary_comes_from_train_alone() -> None:
     task = made(StringPairs(["ab", "ba"], ["x", "y"]))
     assert task.input_characters == "ab"
     answers = task.answers(task.network(), StringPairs(["zz"], ["w"]))
-    assert answers.values["answer"][0] in {"", "x", "y"}
+    assert set(answers.values["answer"][0]) <= {"x", "y"}
     assert answers.values["nll"][0] > 20  # a character that cannot be written costs what 1e-12 does
 
 
