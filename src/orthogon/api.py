@@ -83,8 +83,15 @@ class Run(run_folder.Run):
 
     def _rivals(self) -> list[run_folder.Run]:
         """Every finished run scored on the same dev set, this one among them: what a choice was made from."""
-        same = [run for run in self.project.runs() if run.finished and "dev" in run.splits()]
-        return [run for run in same if run.info["splits_key"] == self.info["splits_key"]]
+        if "dev" not in self.splits():
+            return []
+        mine = self.scores("dev").ids
+        scored = [run for run in self.project.runs() if run.finished and "dev" in run.splits()]
+        return [
+            run
+            for run in scored
+            if run.info["fingerprint"] == self.info["fingerprint"] and np.array_equal(run.scores("dev").ids, mine)
+        ]
 
     def _other_seeds(self) -> list[run_folder.Run]:
         """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""

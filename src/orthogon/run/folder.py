@@ -25,6 +25,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from orthogon.data.atomic import atomic_file
 from orthogon.data.examples import Finding
 from orthogon.errors import RunError
 from orthogon.metrics.score import Scores
@@ -228,9 +229,8 @@ class Run:
         from safetensors.torch import save_file
 
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-        temporary = self.folder / "weights.safetensors.part"
-        save_file(tensors, temporary)
-        os.replace(temporary, self.folder / "weights.safetensors")
+        with atomic_file(self.folder / "weights.safetensors") as temporary:
+            save_file(tensors, temporary)
         self._network = network.cpu().eval()
 
     def save_split(self, split: str, answers: Answers, scores: Scores) -> None:
@@ -289,12 +289,8 @@ class Run:
 
 def write_text(path: Path, text: str) -> None:
     """Write all or nothing: a reader, or a kill, sees the old file or the new one."""
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -306,13 +302,9 @@ def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     for name, array in arrays.items():
         if np.asarray(array).dtype == object:
             raise TypeError(f"{name} holds objects, which only a pickle could store")
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as file:
-        named: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    named: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    with atomic_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **named)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
 
 
 def load_arrays(path: Path) -> dict[str, NDArray[Any]]:

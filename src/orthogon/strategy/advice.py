@@ -59,7 +59,7 @@ class Step:
     @property
     def title(self) -> str:
         """The knob with its change: "wider network (task.width 128)"."""
-        changes = ", ".join(f"{key} {value}" for key, value in self.overrides.items())
+        changes = ", ".join(f"{key} {value}" for key, value in self.overrides.items() if value is not None)
         return f"{self.knob} ({changes})" if changes else self.knob
 
     def to_dict(self) -> dict[str, Any]:

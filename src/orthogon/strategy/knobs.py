@@ -150,6 +150,14 @@ def _train_dev(config: Config, gap: float) -> Overrides | None:
     return {"data.train_dev": "auto"} if read(config, "data.target_domain") is not None else {}
 
 
+def _all_of_train(config: Config, gap: float) -> Overrides | None:
+    share = _number(config, "data.train_fraction")
+    if share is None or share >= 1:
+        return None
+    epochs = {"training.epochs": None} if read(config, "training.epochs") else {}  # chosen anew for the new size
+    return {"data.train_fraction": 1.0, **epochs}
+
+
 def _yours(config: Config, gap: float) -> Overrides:
     """Nothing in the config does it."""
     return {}
@@ -217,6 +225,16 @@ KNOBS: tuple[Knob, ...] = (
         "(metrics.human_level, metrics.human_level_n).",
         wrong_if="people make hardly any mistake: then all of the bias is avoidable",
         who="you",
+    ),
+    Knob(
+        "all of train",
+        VARIANCE,
+        _all_of_train,
+        cost_runs=1,
+        fraction=0.80,
+        sign="data.train_fraction is below 1",
+        reason="Part of train is held back by data.train_fraction; more data is the main knob for variance.",
+        wrong_if="dev error does not fall with all of train",
     ),
     Knob(
         "regularisers together",
