@@ -672,6 +672,8 @@ def _class_weights(target: Target, y: Tensor, wanted: str | dict[str, float]) ->
 # Measured with one seed on adult (test error; gradient boosting 0.127): 48 bins of size 12: 0.133; 96 bins of size 24
 # and categories of 16: 0.127. What did not help at 48 bins: 16 members 0.133, width 256 0.134, one layer 0.134, three
 # layers 0.133, batches of 256 rows 0.134; periodic embeddings were worse, 0.139.
+# Below 1,000 rows (titanic, wine quality, horse colic, German credit; 3 seeds) dropout 0.3 was never worse than 0.1.
+# Fewer bins, or a third of the rate, helped one table and hurt another.
 
 
 def suggested_sizes(n: int) -> dict[str, Any]:
@@ -686,7 +688,7 @@ def suggested_sizes(n: int) -> dict[str, Any]:
         sizes = {"members": 4, "width": 128, "number_size": 12, "bins": 48, "category_size": 16, "min_count": 10}
     else:
         sizes = {"members": 2, "width": 64, "number_size": 8, "bins": 32, "category_size": 8, "min_count": 20}
-    return {**sizes, "depth": 2, "dropout": 0.1 if n < 200_000 else 0.0}
+    return {**sizes, "depth": 2, "dropout": 0.3 if n < 1_000 else 0.1 if n < 200_000 else 0.0}
 
 
 def suggested_training(n: int) -> dict[str, Any]:
