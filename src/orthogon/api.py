@@ -283,7 +283,7 @@ class Run(run_folder.Run):
         before = earlier[-1]
         changed = differences(before.config, self.config)
         shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:6])
-        errors = f"dev error {before.info['dev_error']:.4g} → {self.info['dev_error']:.4g}"
+        errors = f"dev error {self.metric.show(before.info['dev_error'])} → {self.metric.show(self.info['dev_error'])}"
         return f"Against run {before.id}: {shown or 'the same config'}; {errors}."
 
     def _repr_html_(self) -> str:
@@ -627,15 +627,23 @@ class Inspection:
                 writer.writerows([int(i), str(self.examples[int(i)].origin), split] for i in self.splits[split])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield f"[bold]Data[/]     {len(self.examples):,} examples. {getattr(self.examples, 'reason', '')}"
+        from rich.table import Table
+        from rich.text import Text
+
         sizes = ", ".join(f"{name.replace('_', '-')} {size:,}" for name, size in self.splits.sizes().items())
-        yield f"[bold]Splits[/]   {sizes}. {self.splits.reason}"
+        reason = str(getattr(self.examples, "reason", ""))
+        yield Text(f"{len(self.examples):,} examples: {reason}.")
+        yield Text(f"Splits: {sizes}. {self.splits.reason}" if sizes else self.splits.reason)
         types = getattr(self.examples, "column_types", None)
         if types:
-            from rich.markup import escape
-
-            for name, kind in types.items():
-                yield f"  {escape(str(name))}: {escape(str(kind))}"
+            table = Table(box=None, pad_edge=False, header_style="bold")
+            for heading in ("column", "taken for", "because"):
+                table.add_column(heading, overflow="fold")
+            for name, column in types.items():
+                use = "target" if name in self.examples.target_columns else column.kind  # type: ignore[attr-defined]
+                left_out = name in self.examples.left_out  # type: ignore[attr-defined]
+                table.add_row(Text(str(name)), f"{use}, left out" if left_out else use, Text(column.reason))
+            yield table
 
 
 def inspect_data(

@@ -64,8 +64,8 @@ def test_every_knob_changes_what_it_says():
     assert change("regularisers together", IMAGES, VARIANCE, 0.2) == together
     assert change("more data", IMAGES, VARIANCE) == {}  # a person's
     held_back = {**IMAGES, "data": {"train_fraction": 0.06}}
-    assert change("all of train", held_back, VARIANCE) == {"data.train_fraction": 1.0, "training.epochs": None}
-    assert change("all of train", IMAGES, VARIANCE) is None
+    assert change("all training data", held_back, VARIANCE) == {"data.train_fraction": 1.0, "training.epochs": None}
+    assert change("all training data", IMAGES, VARIANCE) is None
 
 
 def test_a_knob_without_its_field_or_at_its_limit_does_not_apply():

@@ -121,12 +121,16 @@ class Progress:
 
     def _on_data(self, event: dict[str, Any]) -> None:
         if self.show_data:
-            self.console.print(f"[bold]Data[/]     {event['examples']:,} examples. {event['reason']}", highlight=False)
+            self._say("Data", f"{event['examples']:,} examples. {sentence(event['reason'])}")
+
+    def _on_columns(self, event: dict[str, Any]) -> None:
+        if self.show_data:
+            self._say("Columns", event["text"])
 
     def _on_splits(self, event: dict[str, Any]) -> None:
         if self.show_data:
             sizes = ", ".join(f"{name.replace('_', '-')} {size:,}" for name, size in event["sizes"].items())
-            self.console.print(f"[bold]Splits[/]   {sizes}. {event['reason']}", highlight=False)
+            self._say("Splits", f"{sizes}. {event['reason']}")
 
     def _on_findings(self, event: dict[str, Any]) -> None:
         if self.show_data:
@@ -134,11 +138,14 @@ class Progress:
 
     def _on_network(self, event: dict[str, Any]) -> None:
         if self.show_data:
-            self.console.print(f"[bold]Network[/]  {event['name']}, {event['parameters']:,} parameters.")
+            self._say("Network", f"{event['name']}, {event['parameters']:,} parameters.")
 
     def _on_plan(self, event: dict[str, Any]) -> None:
         if self.show_data:
-            self.console.print(f"[bold]Plan[/]     {event['text']}")
+            self._say("Plan", event["text"])
+
+    def _say(self, label: str, text: str) -> None:
+        self.console.print(labelled(label, text))
 
     def _on_start(self, event: dict[str, Any]) -> None:
         if self.stage is not None:
@@ -168,6 +175,23 @@ class Progress:
         self.bar.console.print(f"[yellow]warning:[/] {event.get('message', event)}", highlight=False)
 
 
+def labelled(label: str, text: str) -> Any:
+    """A label and a text that wraps beside it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    line = Table.grid(padding=(0, 2))
+    line.add_column(width=7, style="bold")
+    line.add_column(overflow="fold")
+    line.add_row(label, Text(text))
+    return line
+
+
+def sentence(text: str) -> str:
+    """Begun with a capital, ended with a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
+
+
 def print_findings(console: Console, findings: list[Any], most: int | None = None) -> None:
     """Findings, worst first: mark, message, first places, remedy."""
     from rich.markup import escape
@@ -175,14 +199,14 @@ def print_findings(console: Console, findings: list[Any], most: int | None = Non
     order = {"error": 0, "warning": 1, "note": 2}
     ranked = sorted(findings, key=lambda finding: order[finding.severity])
     if not ranked:
-        console.print("[bold]Checks[/]   nothing suspicious.")
+        console.print(labelled("Checks", "Nothing suspicious."))
         return
     counts = []
     for severity in order:
         number = sum(finding.severity == severity for finding in ranked)
         if number:
             counts.append(f"{number} {severity}{'s' if number > 1 else ''}")
-    console.print(f"[bold]Checks[/]   {', '.join(counts)}.")
+    console.print(labelled("Checks", f"{', '.join(counts)}."))
     colours = {"error": "red", "warning": "yellow", "note": "dim"}
     for finding in ranked[:most]:
         console.print(f"  [{colours[finding.severity]}]{finding.severity}[/] {escape(finding.message)}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,6 +297,8 @@ class Project:
         tell(
             {"event": "data", "examples": len(examples), "modality": examples.modality, "task": kind, "reason": reason}
         )
+        if getattr(examples, "column_types", None):
+            tell({"event": "columns", "text": columns_in_words(examples)})
         config = with_kind(config, kind)
         cls = task_class(kind)
         task = cls(config.task_config(), seed=config.seed)
@@ -404,6 +407,19 @@ class Project:
             train = stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
         held_out = {name: splits[name] for name in ("train_dev", "dev", "test") if name in splits}
         return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
+
+
+def columns_in_words(examples: Any) -> str:
+    """What the columns of a table were taken for: counts by kind, and what is left out and why."""
+    kinds = Counter(examples.column_types[name].kind for name in examples.input_columns)
+    plural = {"category": "categories"}
+    used = ", ".join(
+        f"{count} {kind if count == 1 else plural.get(kind, kind + 's')}" for kind, count in kinds.most_common()
+    )
+    left = [f"{name} ({examples.left_out[name]})" for name in examples.left_out]
+    shown = "; ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
+    targets = ", ".join(examples.target_columns)
+    return f"Target {targets}; from {used}." + (f" Left out: {shown}." if left else "")
 
 
 def default_folder(source: str) -> Path:

@@ -143,6 +143,9 @@ def _where(data: ReportData) -> RenderableType | None:
         lines.add_row("report", Text(data.report_path))
     if data.predict_line:
         lines.add_row("predict", Text(data.predict_line))
+    if data.test_looks:
+        times = words.count(data.test_looks, "time")
+        lines.add_row("test", Text(f"seen {times} in this project; it is a witness, choose by dev"))
     return lines if lines.row_count else None
 
 

@@ -227,14 +227,14 @@ KNOBS: tuple[Knob, ...] = (
         who="you",
     ),
     Knob(
-        "all of train",
+        "all training data",
         VARIANCE,
         _all_of_train,
         cost_runs=1,
         fraction=0.80,
         sign="data.train_fraction is below 1",
         reason="Part of train is held back by data.train_fraction; more data is the main knob for variance.",
-        wrong_if="dev error does not fall with all of train",
+        wrong_if="dev error does not fall with all of it",
     ),
     Knob(
         "regularisers together",
