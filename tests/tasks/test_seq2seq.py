@@ -339,7 +339,7 @@ def exact_share(
 @pytest.mark.system("ex.nmt")
 def test_the_exercises_network_translates_dates() -> None:
     """m = 10,000, T_x = 30: at least 95 % of 500 unseen dates exactly right, and the year is read where it stands."""
-    share, task, network = exact_share(10_000, 500, {"epochs": 6}, network="date_translator", max_input_length=30)
+    share, task, network = exact_share(10_000, 500, {"epochs": 10}, network="date_translator", max_input_length=30)
     assert share >= 0.95
     source = "saturday 9 may 1998"
     weights = task.attention(network, source)
