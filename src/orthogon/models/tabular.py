@@ -87,6 +87,7 @@ class TabularNet(nn.Module):
         self.scale = MemberScale(members, blocks, normal=self.numbers is not None)
         sizes = [sum(blocks)] + [width] * depth
         self.hidden = nn.ModuleList(MemberLinear(members, m, n) for m, n in pairwise(sizes))
+        self.rectifiers = nn.ModuleList(nn.ReLU() for _ in self.hidden)  # modules, so that dead units are seen
         self.dropout = nn.Dropout(dropout)
         self.output = MemberHeads(members, sizes[-1], sum(head.size for head in self.heads))
 
@@ -101,8 +102,8 @@ class TabularNet(nn.Module):
         if self.categories is not None:
             parts.append(self.categories(categories).flatten(1))
         h = self.scale(torch.cat(parts, 1))  # (k, B, D)
-        for layer in self.hidden:
-            h = self.dropout(torch.relu(layer(h)))
+        for layer, rectifier in zip(self.hidden, self.rectifiers, strict=True):
+            h = self.dropout(rectifier(layer(h)))
         return self.output(h)
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
