@@ -28,6 +28,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv1 = conv_bn(in_channels, out_channels, stride)
         self.conv2 = conv_bn(out_channels, out_channels)
+        self.inner, self.outer = nn.ReLU(), nn.ReLU()  # modules, so that dead units are seen
         self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             self.shortcut = nn.Sequential(
@@ -38,7 +39,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        return torch.relu(self.conv2(torch.relu(self.conv1(x))) + self.shortcut(x))
+        return self.outer(self.conv2(self.inner(self.conv1(x))) + self.shortcut(x))
 
 
 class ConvNet(nn.Module):
@@ -77,6 +78,7 @@ class ConvNet(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         # 3x3 at stride 1 and 2, 7x7 at stride 4: neighbouring windows overlap, no pixel is skipped.
         self.stem = conv_bn(in_channels, width, stem_stride, kernel=max(3, 2 * stem_stride - 1))
+        self.rectifier = nn.ReLU()
         blocks: list[nn.Module] = []
         channels = width
         for stage in range(stages):
@@ -97,7 +99,7 @@ class ConvNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """What the classes are decided from: (B, C, H, W) pixels 0..255 -> (B, width * 2**(stages - 1))."""
         x = (images - self.mean) / self.std
-        x = self.blocks(torch.relu(self.stem(x)))
+        x = self.blocks(self.rectifier(self.stem(x)))
         return x.mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:

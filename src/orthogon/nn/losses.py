@@ -42,7 +42,7 @@ def softmax_cross_entropy(
     if class_weights is None:
         return F.cross_entropy(logits, targets, reduction="sum", label_smoothing=label_smoothing), float(len(targets))
     losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
-    weights = class_weights[targets]
+    weights = class_weights.to(logits.device)[targets]
     return (losses * weights).sum(), float(weights.sum())
 
 

@@ -26,6 +26,7 @@ from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
 from orthogon.models.convnet import ConvNet
 from orthogon.nn.augment import random_affine, random_brightness, random_erase
+from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.distributed import rank, world
@@ -467,13 +468,10 @@ class _ImageObjective(Objective):
     def loss(self, batch: Any) -> LossSum:
         device = _device(self._network)
         images, truth = (tensor.to(device, non_blocking=True) for tensor in batch)
-        logits = self._network(images)
-        smoothing = self.training.label_smoothing
-        if self.weights is None:
-            return F.cross_entropy(logits, truth, reduction="sum", label_smoothing=smoothing), float(len(truth)), {}
-        weights = self.weights.to(device)
-        losses = F.cross_entropy(logits, truth, reduction="none", label_smoothing=smoothing)
-        return (losses * weights[truth]).sum(), weights[truth].sum().item(), {}
+        loss, count = softmax_cross_entropy(
+            self._network(images), truth, class_weights=self.weights, label_smoothing=self.training.label_smoothing
+        )
+        return loss, count, {}
 
     def evaluate(self) -> dict[str, float]:
         if self.dev is None or self._dev_truth is None:
