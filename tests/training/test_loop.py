@@ -498,6 +498,8 @@ def test_config_without_rate_or_length_is_refused() -> None:
         fit(Regression(), TrainingConfig(lr=0.1))
     with pytest.raises(ConfigError, match=r"training\.optimiser, training\.precision.*\n.*bf16"):
         fit(Pixels(), TrainingConfig(lr=1.0, epochs=1, optimiser="lbfgs", precision="fp16"))
+    with pytest.raises(ConfigError, match=r"training\.epochs, training\.steps: .*is 2 and .*is 7\nKeep one of them"):
+        fit(Regression(), TrainingConfig(lr=0.1, epochs=2, steps=7))
 
 
 def test_an_epoch_without_batches_is_an_error() -> None:

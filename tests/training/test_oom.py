@@ -93,6 +93,20 @@ def test_started_in_parts_is_the_same(tmp_path: Path) -> None:
     assert digest(weights_of(found)) == digest(weights_of(told))
 
 
+def test_a_failed_attempt_leaves_no_trace_in_batch_norm() -> None:
+    def normalised(fits: int) -> Small:
+        small = Small(fits, late=True)  # the forward of the failed attempt is complete
+        torch.manual_seed(0)
+        small.net = nn.Sequential(nn.Linear(6, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Linear(12, 3))
+        return small
+
+    found, told = normalised(fits=4), normalised(fits=10**9)
+    result = fit(found, config(keep_best=False))
+    fit(told, config(accumulate=4, keep_best=False))
+    assert digest(weights_of(found)) == digest(weights_of(told))
+    assert "which gives the same updates, but for batch norm" in result.warnings[0]["message"]
+
+
 @pytest.mark.parametrize("stop_after", [5, 8, 14])  # before, just after and long after memory ran out
 def test_replayed_on_resume(tmp_path: Path, stop_after: int) -> None:
     settings = {"fits": 8, "from_loss": 4, "dropout": 0.3}

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from orthogon.errors import ConfigError
+
 
 class TrainingConfig(BaseModel):
     """How the network is trained. Fields left unset are chosen by the task from the data and written into the run."""
@@ -67,3 +69,31 @@ class TrainingConfig(BaseModel):
     monitor_every: int = Field(50, gt=0, description="Updates between two looks at gradients and activations.")
     evaluate_every: int | None = Field(None, gt=0, description="Updates between dev evaluations; unset: each epoch.")
     checkpoint_minutes: float = Field(1.0, ge=0, description="Minutes between checkpoints; 0: after every update.")
+
+
+def require_complete(config: TrainingConfig) -> None:
+    """Refuse what no training can follow.
+
+    Raises:
+        ConfigError: the learning rate or the length is missing, or two keys contradict each other.
+    """
+    if config.lr is None:
+        raise ConfigError("no learning rate is set", "training.lr", "Set training.lr, for instance to 0.001.")
+    if config.epochs is None and config.steps is None and config.minutes is None:
+        raise ConfigError(
+            "nothing says how long to train",
+            "training.epochs, training.steps, training.minutes",
+            "Set one of them, for instance training.epochs to 20.",
+        )
+    if config.epochs is not None and config.steps is not None:
+        raise ConfigError(
+            f"training.epochs is {config.epochs} and training.steps is {config.steps}",
+            "training.epochs, training.steps",
+            "Keep one of them.",
+        )
+    if config.precision == "fp16" and config.optimiser.casefold() == "lbfgs":
+        raise ConfigError(
+            "L-BFGS calls the loss several times an update, which fp16's loss scaling does not allow",
+            "training.optimiser, training.precision",
+            "Set training.precision to bf16 or fp32.",
+        )

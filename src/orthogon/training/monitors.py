@@ -7,7 +7,7 @@ the monitor holds no hook and does nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -49,6 +49,12 @@ class Monitor:
         gradient_range: tuple[float, float] = (SMALLEST_NORM, LARGEST_NORM),
     ) -> None:
         self.network = network
+        self._parameters = (
+            [] if network is None else list(network.named_parameters())
+        )  # walking costs as much as a look
+        self._rectifiers = (
+            [] if network is None else [(n, m) for n, m in network.named_modules() if isinstance(m, RECTIFIERS)]
+        )
         self.every = config.monitor_every
         self.smallest_norm, self.largest_norm = gradient_range
         self.gradient_norms: dict[str, float] = {}
@@ -65,15 +71,10 @@ class Monitor:
         """Remember the weights and watch the next forward."""
         if self.network is None or self._hooks or self._weights:
             return
-        self._weights = {
-            name: p.detach().clone()
-            for name, p in self.network.named_parameters()
-            if p.requires_grad and is_weight(name, p)
-        }
+        self._weights = {n: p.detach().clone() for n, p in self._parameters if p.requires_grad and is_weight(n, p)}
         self._active = {}
-        for name, module in self.network.named_modules():
-            if isinstance(module, RECTIFIERS):
-                self._hooks.append(module.register_forward_hook(self._count_active(name)))
+        for name, module in self._rectifiers:
+            self._hooks.append(module.register_forward_hook(self._count_active(name)))
 
     def disarm(self) -> None:
         """Take every hook off and forget the weights."""
@@ -145,20 +146,22 @@ class Monitor:
     def _measure(self) -> dict[str, float]:
         """Fill the figures of this look; the gradients' root mean square by parameter is returned."""
         assert self.network is not None
-        named = [(name, p) for name, p in self.network.named_parameters() if p.grad is not None]
+        named = [(name, p) for name, p in self._parameters if p.grad is not None]
         if not named:
             return {}
-        norms = torch.stack([torch.linalg.vector_norm(p.grad) for _, p in named]).tolist()  # one transfer
-        self.gradient_norms = {name: norm for (name, _), norm in zip(named, norms, strict=True)}
-        self.update_ratios = {}
-        held = [(name, p) for name, p in named if name in self._weights]
-        if held:
-            before = [self._weights[name] for name, _ in held]
-            moved = [torch.linalg.vector_norm(p.detach() - old) for (_, p), old in zip(held, before, strict=True)]
-            sizes = [torch.linalg.vector_norm(old) for old in before]
-            ratios = (torch.stack(moved) / torch.stack(sizes).clamp_min(1e-12)).tolist()
-            self.update_ratios = {name: ratio for (name, _), ratio in zip(held, ratios, strict=True)}
-        self.dead_units = {name: 1 - fired.float().mean().item() for name, fired in self._active.items()}
+        held = [(name, p.detach()) for name, p in named if name in self._weights]
+        before = [self._weights[name] for name, _ in held]
+        moved = torch._foreach_sub([p for _, p in held], before) if held else []
+        gradients = [p.grad for _, p in named if p.grad is not None]
+        fired = [active.float().mean() for active in self._active.values()]
+        # one transfer for all of them
+        figures = iter(torch.stack([*_norms([*gradients, *moved, *before]), *fired]).tolist())
+        self.gradient_norms = {name: next(figures) for name, _ in named}
+        distances = [next(figures) for _ in held]
+        self.update_ratios = {
+            name: distance / max(next(figures), 1e-12) for (name, _), distance in zip(held, distances, strict=True)
+        }
+        self.dead_units = {name: 1 - next(figures) for name in self._active}
         return {name: self.gradient_norms[name] / math.sqrt(p.numel()) for name, p in named if is_weight(name, p)}
 
     def _warnings(self, step: int, rms: dict[str, float]) -> list[dict[str, Any]]:
@@ -219,6 +222,12 @@ class Monitor:
                     "Lower training.lr, use He initialisation, or a leaky activation.",
                 )
         return events
+
+
+def _norms(tensors: list[Tensor]) -> Sequence[Tensor]:
+    """‖t‖ of each; in one call where all are of one type."""
+    alike = len({(t.dtype, t.device) for t in tensors}) == 1
+    return torch._foreach_norm(tensors) if alike else [torch.linalg.vector_norm(t) for t in tensors]
 
 
 def _finite(tensor: Tensor) -> bool:

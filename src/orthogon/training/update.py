@@ -21,6 +21,7 @@ from orthogon.training.monitors import Monitor
 from orthogon.training.objective import Objective, examples_in
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+RUNNING = ("running_mean", "running_var", "num_batches_tracked")  # what a batch norm's forward changes
 NO_BATCH = object()  # what a process computes whose share of a batch is empty
 
 
@@ -61,6 +62,10 @@ class Update:
         self.clips = bool(config.clip_norm or config.clip_value)
         # L-BFGS alone cannot do without its closure; for the others a call of `step` without one is cheaper
         self.needs_closure = "closure" in _required(optimiser.step)
+        network = objective.network()
+        buffers = {} if network is None else dict(network.named_buffers())
+        self.running = [b for name, b in buffers.items() if name.rpartition(".")[2] in RUNNING]
+        self.running_before = [b.clone() for b in self.running]
         self.unit, self.unit_value = torch.ones((), device=device), 1.0  # dJ/d(loss sum), written when it changes
 
     def __call__(self, batch: Any, step: int) -> None:
@@ -78,6 +83,8 @@ class Update:
 
     def _closure(self) -> Any:
         """Fill the gradients with those of the mean loss; returns the mean loss if the optimiser wants it."""
+        if self.running:
+            torch._foreach_copy_(self.running_before, self.running)
         while True:
             try:
                 loss_sum, count, logs = self._gradients()
@@ -163,6 +170,8 @@ class Update:
     def _split_further(self) -> None:
         """Answer to no memory left: twice as many parts of the same batch, the same update."""
         self._forget_gradients()
+        if self.running:
+            torch._foreach_copy_(self.running, self.running_before)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         before = len(self.objective.split(self.batch, self.parts)) if self.parts > 1 else 1
@@ -183,7 +192,8 @@ class Update:
                 "code": "out-of-memory",
                 "step": self.step,
                 "message": f"step {self.step}: out of memory on {self.device}; each batch is now computed in "
-                f"{self.parts} parts{self._part_size(now)}, which gives the same updates",
+                f"{self.parts} parts{self._part_size(now)}, which "
+                + ("gives the same updates, but for batch norm" if self.running else "gives the same updates"),
                 "remedy": f"Set training.accumulate to {self.parts} to start this way.",
             }
         )
