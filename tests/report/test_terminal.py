@@ -68,6 +68,21 @@ def test_large_photos_are_named_but_not_scrawled_without_colour() -> None:
     assert printed(cards([case]), colour="truecolor").count("▀") > 50
 
 
+def test_long_class_names_take_a_line_each() -> None:
+    image = np.zeros((1, 1), np.uint8)
+    long = Case(Card("image", "x.png", "longsleeve", "outwear", 0.9, 1.0, image), 0)
+    short = Case(Card("image", "y.png", "hat", "dress", 0.8, 1.0, image), 1)
+    lines = [line.split() for line in printed(cards([long, short])).splitlines()]
+    assert ["outwear,", "dress,"] in lines
+    assert ["not", "longsleeve", "not", "hat"] in lines
+
+
+def test_the_row_stays_visible_behind_a_long_path() -> None:
+    title = "/home/someone/a/long/way/down/adult_train.csv.gz, row 28411"
+    case = Case(Card("row", title, ">50K", "<=50K", 0.99, 1.0, fields={"hours": "40"}), 0)
+    assert printed(cards([case])).splitlines()[1].endswith("train.csv.gz, row 28411")
+
+
 def test_more_pictures_than_fit_wrap(digits: ReportData) -> None:
     text = printed(cards(digits.cases[:12]))
     assert max(map(len, text.splitlines())) <= 80

@@ -90,7 +90,7 @@ def _rows(cases: Sequence[Case], order: Sequence[str]) -> Table:
     for case in cases:
         card = case.card
         fields = [clip(str(card.fields.get(name, "")), 18) for name in shown]
-        cells = (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *fields, clip(card.title, 26))
+        cells = (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *fields, _tail(clip(card.title), 26))
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
@@ -169,25 +169,29 @@ class Drawings:
     def _row(self, cases: Sequence[Case], width: int, coloured: bool, draw: bool) -> Iterator[Segment]:
         if draw:
             drawings = [list(_draw(case.card.image, coloured)) for case in cases if case.card.image is not None]
-            for line in range(max(map(len, drawings), default=0)):
+            for i in range(max(map(len, drawings), default=0)):
                 for drawing in drawings:
-                    cells = drawing[line] if line < len(drawing) else []
+                    cells = drawing[i] if i < len(drawing) else []
                     yield from cells
                     yield Segment(" " * (width + 2 - sum(len(cell.text) for cell in cells)))
                 yield Segment.line()
-        for caption in (_said, lambda card: f"{_sure(card)} sure" if _sure(card) else "", lambda card: card.title):
-            texts = [_tail(caption(case.card), width) for case in cases]
-            if any(texts):
-                yield Segment("".join(f"{text:<{width + 2}}" for text in texts).rstrip())
-                yield Segment.line()
+        broken = any(len(" ".join(_said(case.card))) > width for case in cases)
+        captions = [_said(case.card) if broken else (" ".join(_said(case.card)),) for case in cases]
+        lines = [[clip(text, width) for text in line] for line in zip(*captions, strict=True)]
+        lines.append([f"{_sure(case.card)} sure" if _sure(case.card) else "" for case in cases])
+        lines.append([_tail(case.card.title, width) for case in cases])
+        for line in filter(any, lines):
+            yield Segment("".join(f"{text:<{width + 2}}" for text in line).rstrip())
+            yield Segment.line()
 
 
-def _said(card: Card) -> str:
-    return f"{card.answer}, not {card.truth}"
+def _said(card: Card) -> tuple[str, str]:
+    """What was answered and what is true: one line where it fits, else two."""
+    return f"{card.answer},", f"not {card.truth}"
 
 
 def _tail(text: str, width: int) -> str:
-    """The end of a long name says more than its beginning: it holds the file."""
+    """The end of a long name says more than its beginning: it holds the file and the row."""
     return text if len(text) <= width else "…" + text[1 - width :]
 
 
