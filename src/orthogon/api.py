@@ -377,7 +377,7 @@ def start(
     """
     data: dict[str, Any] = {"source": _absolute(source)}
     if target is not None:
-        targets = [target] if isinstance(target, str) else list(target)
+        targets = [target] if isinstance(target, str) else list(dict.fromkeys(target))
         data["target"] = targets[0] if len(targets) == 1 else targets
     if columns is not None:
         data["columns"] = list(columns)
@@ -388,6 +388,7 @@ def start(
         said["task"] = {"kind": task}
     place = Path(project) if project else default_folder(source)
     existing = (place / "orthogon.yaml").is_file()
+    _check_place(place, source)
     extra = [*sets, *_extra_sets(minutes, seed)]
     if existing:
         here = Project(place)
@@ -398,12 +399,12 @@ def start(
         config = here.config([*spoken, *extra])
     else:
         values = apply_sets(said, sets)
-        parse(values)
+        parse(apply_sets(values, _extra_sets(minutes, seed)))
         here = Project.create(values, place)
         config = here.config(_extra_sets(minutes, seed))
     try:
         return Run(here.train(config, listen=listen).folder)
-    except OrthogonError:
+    except BaseException:  # Ctrl-C and a full disk among them
         if not existing and not (here.folder / "runs").exists():
             _sweep(here.folder)
         raise
@@ -450,11 +451,17 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
     Raises:
         RunError: there is none, or it is damaged. UsageError: there is no project here.
     """
+    if name == "":
+        raise UsageError('there is no run ""', "", "List the runs: orthogon runs")
     if name is not None and (Path(name) / "run.json").is_file():
         return Run(name)
     if name is not None and project is None and (Path(name) / "orthogon.yaml").is_file():
         return Run(Project(name).run().folder)
     chosen = Run(Project.find(project).run(None if name is None else str(name)).folder)
+    if chosen.status == "failed":
+        why = str(chosen.info.get("why", "")).splitlines() or [""]
+        remedy = f"Train again with another setting: orthogon train --project {_near(chosen.project.folder)}"
+        raise RunError(f"run {chosen.id} failed: {why[0]}", str(chosen.folder), "\n".join([*why[1:], remedy]))
     if not chosen.finished:
         raise RunError(f"run {chosen.id} is {chosen.status}", str(chosen.folder), chosen.resume_line())
     return chosen
@@ -620,6 +627,8 @@ class Inspection:
     def write_splits(self, out: str) -> None:
         if Path(out).exists():
             raise UsageError(f"{out} exists already", out, "Choose another name with -o.")
+        if not Path(out).parent.is_dir():
+            raise UsageError(f"there is no folder {Path(out).parent}", out, f'mkdir -p "{Path(out).parent}"')
         with open(out, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", "origin", "split"])
@@ -654,7 +663,7 @@ def inspect_data(
     from orthogon.data.examples import Splits
     from orthogon.data.read import read
     from orthogon.data.split import make_splits
-    from orthogon.project.project import TASK_OF
+    from orthogon.project.project import TASK_OF, check_kind
     from orthogon.tasks import task_class
 
     data: dict[str, Any] = {"source": _absolute(source)}
@@ -664,6 +673,7 @@ def inspect_data(
     config = parse(apply_sets({"data": data}, sets))
     examples = read(config.data)
     kind = config.task.get("kind") or TASK_OF[examples.modality]
+    check_kind(kind, examples)
     task = task_class(kind)(with_kind(config, kind).task_config(), seed=config.seed)
     try:
         splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
@@ -696,7 +706,13 @@ def _extra_sets(minutes: float | None, seed: int | None) -> list[str]:
 
 
 def _absolute(source: str) -> str:
-    """A path that stays right from any folder; a built-in name as it is."""
+    """A path that stays right from any folder; a built-in name as it is.
+
+    Raises:
+        UsageError: it is empty.
+    """
+    if not source:
+        raise UsageError("no data is named", "", "For instance: orthogon start digits")
     path = Path(source).expanduser()
     return str(path.resolve()) if path.exists() else source
 
@@ -710,6 +726,15 @@ def _refuse_other_source(project: Project, source: str) -> None:
             str(project.folder),
             f"Give the new data a project of its own: orthogon start {source} --project NAME-orthogon",
         )
+
+
+def _check_place(place: Path, source: str) -> None:
+    """Refuse a project folder that is a file, or that lies in the data."""
+    data, remedy = Path(source).expanduser(), "Name a folder of its own: --project NAME-orthogon"
+    if any(part.exists() and not part.is_dir() for part in (place, *place.parents)):
+        raise UsageError("the project needs a folder, and this is a file", str(place), remedy)
+    if data.is_dir() and place.resolve().is_relative_to(data.resolve()):
+        raise UsageError("a project is never made inside the data", str(place), remedy)
 
 
 def _sweep(folder: Path) -> None:

@@ -6,6 +6,8 @@ sense, 130 after Ctrl-C. Tracebacks only with --debug.
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -20,12 +22,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = app()(words, prog_name="orthogon", standalone_mode=False)
     except KeyboardInterrupt:
-        say_error("Stopped.")
+        print("Stopped.", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
         if debug:
             raise
         sys.exit(explain(error))
+    if code == 130:
+        print("Stopped.", file=sys.stderr)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -79,7 +83,7 @@ def explain(error: Exception) -> int:
     from orthogon.errors import OrthogonError
 
     if isinstance(error, OrthogonError):
-        say_error(str(error))
+        say_error(_from_here(str(error)))
         return error.exit_code
     if type(error).__name__ == "Abort":
         say_error("Stopped.")
@@ -91,11 +95,39 @@ def explain(error: Exception) -> int:
         return code
     if isinstance(error, BrokenPipeError):
         return 0
+    if isinstance(error, OSError) and error.errno is not None:
+        say_error(_from_here(_of_the_system(error)))
+        return 1
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "out of memory" in str(error).lower()):
+        say_error(
+            f"out of memory: {error}\nUse fewer or smaller examples, close other programs, or take a larger machine."
+        )
+        return 1
     say_error(
         f"This should not have happened: {type(error).__name__}: {error}\n"
         "It is a fault of Orthogon, not yours. Run the command again with --debug and report what it prints."
     )
     return 1
+
+
+def _of_the_system(error: OSError) -> str:
+    """What the system refused, where, and what helps."""
+    remedy = {
+        errno.ENOSPC: "Make room on the disk. A run that has begun goes on with: orthogon train --resume",
+        errno.EDQUOT: "Make room on the disk. A run that has begun goes on with: orthogon train --resume",
+        errno.EACCES: "Take a folder that you may write to: --project DIR for a project, -o FILE for a result.",
+        errno.EPERM: "Take a folder that you may write to: --project DIR for a project, -o FILE for a result.",
+        errno.EROFS: "Take a folder that you may write to: --project DIR for a project, -o FILE for a result.",
+    }.get(error.errno or 0, "Check that the path exists and is of the right kind.")
+    what = error.strerror or str(error)
+    what = what[0].lower() + what[1:]
+    return f"{error.filename}: {what}\n{remedy}" if error.filename else f"{what}\n{remedy}"
+
+
+def _from_here(text: str) -> str:
+    """Paths below the current folder as a person standing there writes them."""
+    here = os.path.join(os.getcwd(), "")
+    return text.replace(here, "") if len(here) > 1 else text
 
 
 def say_error(text: str) -> None:

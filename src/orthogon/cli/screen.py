@@ -172,7 +172,10 @@ class Progress:
         self.figures = "" if value is None else f"dev {'error' if error is not None else 'loss'} {value:.4g}"
 
     def _on_warning(self, event: dict[str, Any]) -> None:
-        self.bar.console.print(f"[yellow]warning:[/] {event.get('message', event)}", highlight=False)
+        from rich.markup import escape
+
+        text = "\n".join(filter(None, (str(event["message"]), event.get("remedy"))))
+        self.bar.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
 
 def labelled(label: str, text: str) -> Any:

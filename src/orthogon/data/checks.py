@@ -135,7 +135,7 @@ def unreadable(data: _Data) -> Iterator[Finding]:
     if aside:
         places = tuple(f"{origin}: {why}" for origin, why in aside[:SHOWN])
         total = data.n + len(aside)
-        message = f"{len(aside):,} of {total:,} examples could not be read and are set aside."
+        message = f"{len(aside):,} of {total:,} examples could not be read and are set aside, the first: {places[0]}."
         yield Finding("unreadable", "warning", message, len(aside), places, "Repair or remove them.")
 
 
@@ -355,7 +355,7 @@ def target_constant(data: _Data) -> Iterator[Finding]:
                 f'The target{name} is always "{values[0]}": there is nothing to learn.',
                 data.n,
                 data.places([0]),
-                "Add examples with another target, or name another column with --target.",
+                "Add examples with another target" + (", or name another column: --target COLUMN." if table else "."),
             )
 
 

@@ -41,11 +41,15 @@ class DataConfig(BaseModel):
     group: str | None = Field(None, description="Column that must not cross a split: person, document, session.")
     time: str | None = Field(None, description="Column that orders examples in time: dev and test come last.")
 
-    dev: Fraction | int | None = Field(None, description="Dev set: share or number of examples; chosen by size if unset.")
+    dev: Fraction | int | None = Field(
+        None, description="Dev set: share or number of examples; chosen by size if unset."
+    )
     test: Fraction | int | None = Field(None, description="Test set: share or number; chosen by size if unset.")
     train_dev: Fraction | int | Literal["auto"] | None = Field(
         "auto", description="Part of train held out to tell variance from mismatch; auto: only with target_domain."
     )
-    split_seed: int = Field(0, ge=0, description="Seed of the split; apart from `seed`, so that retraining keeps it.")
+    split_seed: int = Field(
+        0, ge=0, lt=2**63, description="Seed of the split; apart from `seed`, so that retraining keeps it."
+    )
     train_fraction: Fraction = Field(1.0, description="Use only this share of train; dev and test stay as they are.")
     max_bad: Fraction = Field(0.05, description="Share of unreadable examples above which nothing is trained.")

@@ -120,6 +120,14 @@ def unpacked_size(path: Path) -> int:
     return path.stat().st_size
 
 
+def unreadable(path: Path, error: Exception) -> DataError:
+    """What to raise for a file that the system or its packing does not let us read."""
+    if isinstance(error, PermissionError):
+        return DataError("you may not read this file.", str(path), f'Allow it: chmod u+r "{path}"')
+    reason = getattr(error, "strerror", None) or error
+    return DataError(f"the file cannot be read: {reason}.", str(path), "Check it, or make it again.")
+
+
 def head_text(path: Path, encoding: str = "auto") -> tuple[str, str]:
     """The beginning of a text file up to a line's end, and the encoding it is in.
 
@@ -130,7 +138,7 @@ def head_text(path: Path, encoding: str = "auto") -> tuple[str, str]:
         with open_bytes(path) as file:
             head = file.read(HEAD_BYTES)
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        raise DataError(f"the file cannot be read: {error}.", str(path), "Check it, or make it again.") from error
+        raise unreadable(path, error) from error
     whole = len(head) < HEAD_BYTES
     if encoding == "auto":
         encoding = _find_encoding(head, path)

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 import os
+import re
 import warnings
 from abc import abstractmethod
 from collections import Counter
@@ -468,7 +469,7 @@ def _look(path: Path) -> Look | str:
             grey = upright.mode == "L"
             thumbnail = _fitted(upright, THUMBNAIL, 1, "squash")[..., 0]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        return _bomb(str(error).split(",")[0])
+        return _bomb(re.sub(r"\D*(\d+) pixels.*", lambda found: f"{int(found[1]):,} pixels", str(error)))
     except UnidentifiedImageError:
         return "is text, not a picture" if _is_text(data) else "is not a picture in a known format"
     except Exception as error:  # Pillow's readers raise nearly anything on garbage, and none of it is our bug
@@ -545,7 +546,8 @@ def read_image_folder(config: DataConfig, cache: Path | None = None) -> FolderIm
             found.notes += more.notes
     examples = _examples(found, config, cache)
     num_classes = len(set(examples.labels.tolist()))
-    examples.reason = f"{len(examples):,} pictures in {num_classes} classes: {found.reason}."
+    classes = "class" if num_classes == 1 else "classes"
+    examples.reason = f"{len(examples):,} pictures in {num_classes} {classes}: {found.reason}."
     return examples
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,13 @@ def read(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any
         from orthogon.data.builtin import BUILTIN
 
         if config.source in BUILTIN:
+            for key in ("test_source", "dev_source"):
+                if getattr(config, key) is not None:
+                    raise UsageError(
+                        f"built-in data has no separate files, and {getattr(config, key)} is named",
+                        f"data.{key}",
+                        "Leave it out: the data is split by itself. To have files: orthogon data get " + config.source,
+                    )
             return BUILTIN[config.source].load(config)
         raise _no_source(config.source, BUILTIN)
     if path.is_file():
@@ -147,5 +156,17 @@ def _no_source(source: str, builtin: Mapping[str, Any]) -> UsageError:
     return UsageError(
         f'There is no file or folder and no built-in data called "{source}".',
         "data.source",
-        did_you_mean(source, builtin),
+        _meant(source, builtin),
     )
+
+
+def _meant(source: str, builtin: Mapping[str, Any]) -> str:
+    """The nearest of the built-in names and of the files beside the path, or the built-in names."""
+    path = Path(source).expanduser()
+    with contextlib.suppress(OSError):
+        beside = {each.name: str(path.parent / each.name) for each in path.parent.iterdir()}
+        names = [*builtin, *(name for name in beside if not name.endswith("-orthogon"))]
+        near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
+        if near and near[0] not in builtin:
+            return f'Did you mean "{beside[near[0]]}"?'
+    return did_you_mean(source, builtin)

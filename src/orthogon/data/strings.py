@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from orthogon.data.config import DataConfig
-from orthogon.data.delimited import Dialect, head_text, lines_of, open_bytes, sniff
+from orthogon.data.delimited import Dialect, head_text, lines_of, open_bytes, sniff, unreadable
 from orthogon.data.examples import Example, Examples, Finding, Origin
 from orthogon.data.types import infer_type
 from orthogon.errors import DataError, UsageError, did_you_mean
@@ -309,7 +309,7 @@ def _whole_text(path: Path, encoding: str) -> str:
         with open_bytes(path) as file:
             return file.read().decode(encoding, errors="replace").removeprefix("\ufeff")
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"the file cannot be read: {error}.", str(path), "Check it, or make it again.") from error
+        raise unreadable(path, error) from error
 
 
 def _numbered_rows(text: str, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:

@@ -29,7 +29,9 @@ class ProjectConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    seed: int = Field(0, ge=0, description="Seed of the initial weights, the order of examples and augmentation.")
+    seed: int = Field(
+        0, ge=0, lt=2**63, description="Seed of the initial weights, the order of examples and augmentation."
+    )
     data: DataConfig
     task: dict[str, Any] = Field(
         default_factory=dict, description="`kind` names the task; the other keys are that task's own, listed below."
@@ -78,7 +80,7 @@ def parse(values: Mapping[str, Any], text: str = "", place: str = FILE) -> Proje
     for key, what, remedy in problems[:8]:
         line = lines.get(key) or lines.get(key.rpartition(".")[0])
         where = f"{place}, line {line}" if line else (place if text else f"--set {key}")
-        shown.append((f"{key}: {what}", where, remedy))
+        shown.append((what if what.startswith(key) else f"{key}: {what}", where, remedy))
     if len(shown) == 1:
         raise ConfigError(*shown[0])
     body = "\n".join(f"  {where}: {what}. {remedy}" for what, where, remedy in shown)
@@ -92,7 +94,7 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
         ConfigError: not YAML (with line and column), not a mapping, or as `parse`.
     """
     try:
-        values = yaml.safe_load(text) or {}
+        values = yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{place}, line {mark.line + 1}, column {mark.column + 1}" if mark else place
@@ -102,7 +104,7 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
             "Check indentation, colons and quotes.",
         ) from error
     if not isinstance(values, dict):
-        raise ConfigError("the file holds no keys", place, "Start with:\ndata:\n  source: PATH")
+        raise ConfigError("the file holds no keys", place, "Start with:\n\ndata:\n  source: PATH")
     if sets:
         parse(values, text, place)  # mistakes of the file are told with their line, not blamed on --set
         values = apply_sets(values, sets)
@@ -187,7 +189,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

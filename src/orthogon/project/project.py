@@ -96,8 +96,13 @@ class Project:
         """orthogon.yaml, checked, with `KEY=VALUE` settings put over it."""
         from orthogon.project.config import parse_text
 
-        text = (self.folder / FILE).read_text(encoding="utf-8")
-        return parse_text(text, FILE, sets)[0]
+        path = self.folder / FILE
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            line = error.object[: error.start].count(b"\n") + 1
+            raise ConfigError("this is not UTF-8 text", f"{path}, line {line}", "Save the file as UTF-8.") from error
+        return parse_text(text, str(path), sets)[0]
 
     def runs(self) -> list[Run]:
         """Every run that can be read, oldest first."""
@@ -137,6 +142,14 @@ class Project:
             return Run(folder)
         runs = [run for run in self.runs() if run.finished or not finished]
         if not runs:
+            damaged = self.damaged_runs()
+            if damaged:
+                name, what = damaged[-1]
+                raise RunError(
+                    f"there is no finished run that is whole; the latest: {what}",
+                    str(self.folder / "runs" / name),
+                    "Restore the files from a backup, or train again: orthogon train",
+                )
             unfinished = [run for run in self.runs() if not run.finished]
             remedy = "orthogon train --resume" if unfinished else "orthogon train"
             raise RunError("there is no finished run yet", str(self.folder), f"Make one: {remedy}")
@@ -280,7 +293,11 @@ class Project:
             )
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
         run.note(status="running")
-        return self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
+        try:
+            return self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
+        except OrthogonError as error:
+            run.note(status="failed", why=str(error))
+            raise
 
     def prepare(
         self, config: ProjectConfig, tell: Listener = lambda event: None
@@ -299,6 +316,7 @@ class Project:
         )
         if getattr(examples, "column_types", None):
             tell({"event": "columns", "text": columns_in_words(examples)})
+        check_kind(kind, examples)
         config = with_kind(config, kind)
         cls = task_class(kind)
         task = cls(config.task_config(), seed=config.seed)
@@ -420,6 +438,22 @@ def columns_in_words(examples: Any) -> str:
     shown = "; ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
     targets = ", ".join(examples.target_columns)
     return f"Target {targets}; from {used}." + (f" Left out: {shown}." if left else "")
+
+
+def check_kind(kind: str, examples: Examples) -> None:
+    """Refuse a task that this kind of data does not fit.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    for modality, fitting in TASK_OF.items():
+        if kind == fitting and modality != examples.modality:
+            noun = {"image": "pictures", "table": "a table", "strings": "pairs of strings"}
+            raise ConfigError(
+                f"{kind} needs {noun[modality]}, and the data is {noun[examples.modality]}",
+                "task.kind (--task)",
+                f"Leave --task out, or use {TASK_OF[examples.modality]}; data.format says how a file is read.",
+            )
 
 
 def default_folder(source: str) -> Path:

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from orthogon.errors import RunError, UsageError
-from orthogon.run.folder import Run
+from orthogon.errors import RunError
+from orthogon.run.folder import Run, refuse_to_write
 
 TOLERANCE = 1e-4
 CHECKED_BATCHES = (1, 5)
@@ -28,11 +28,11 @@ def export(run: Run, out: str | Path) -> dict[str, Any]:
     Returns:
         {"file", "bytes", "largest_difference", "inputs"}: the difference from PyTorch over two batch sizes.
     Raises:
-        UsageError: `out` exists. RunError: onnxruntime's outputs differ from PyTorch's by more than 1e-4.
+        UsageError: `out` exists, or its folder does not.
+        RunError: onnxruntime's outputs differ from PyTorch's by more than 1e-4.
     """
     out = Path(out)
-    if out.exists():
-        raise UsageError(f"{out} exists already", str(out), "Choose another name with -o, or move the file away.")
+    refuse_to_write(out)
     import onnx
 
     task, network = run.task(), run.network()

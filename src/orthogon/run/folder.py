@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from orthogon.data.atomic import atomic_file
 from orthogon.data.examples import Finding
-from orthogon.errors import RunError
+from orthogon.errors import RunError, UsageError
 from orthogon.metrics.score import Scores
 from orthogon.tasks import task_class
 
@@ -166,10 +166,18 @@ class Run:
     def network(self) -> nn.Module:
         """The trained network, on the CPU, in eval mode."""
         if self._network is None:
+            from safetensors import SafetensorError
             from safetensors.torch import load_file
 
-            network = self.task().network()
-            network.load_state_dict(load_file(self._existing("weights.safetensors")))
+            network, path = self.task().network(), self._existing("weights.safetensors")
+            try:
+                network.load_state_dict(load_file(path))
+            except (SafetensorError, RuntimeError) as cause:
+                raise RunError(
+                    f"the weights of run {self.id} are damaged ({str(cause).splitlines()[0]})",
+                    str(path),
+                    "Restore the file from a backup, or train again: orthogon train",
+                ) from cause
             self._network = network.eval()
         return self._network
 
@@ -285,6 +293,18 @@ class Run:
 
 
 # -- files ------------------------------------------------------------------------------------------------------
+
+
+def refuse_to_write(out: Path) -> None:
+    """Before any work: a result never overwrites a file, and its folder must be there.
+
+    Raises:
+        UsageError: either.
+    """
+    if out.exists():
+        raise UsageError(f"{out} exists already", str(out), "Choose another name with -o, or move the file away.")
+    if not out.absolute().parent.is_dir():
+        raise UsageError(f"there is no folder {out.parent}", str(out), f'mkdir -p "{out.parent}"')
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from orthogon.data.config import DataConfig
 from orthogon.data.read import read, read_new
-from orthogon.errors import DataError, UsageError
+from orthogon.errors import DataError
 from orthogon.metrics.score import Scores
 from orthogon.metrics.select import Threshold, at_threshold
 from orthogon.run.decide import answers_at, with_costs
-from orthogon.run.folder import Run
+from orthogon.run.folder import Run, refuse_to_write
 from orthogon.tasks.task import Answers
 
 UNLIKE = 1.0  # above it an input lies outside what train held
@@ -48,10 +48,10 @@ def predict(
         out: the CSV to write; standard output if None. An existing file is not overwritten.
         listen: called with the number of inputs answered so far.
     Raises:
-        UsageError: `out` exists. DataError: nothing in the source can be read.
+        UsageError: `out` exists, or its folder does not. DataError: nothing in the source can be read.
     """
-    if out is not None and Path(out).exists():
-        raise UsageError(f"{out} exists already", str(out), "Choose another name with -o, or move the file away.")
+    if out is not None:
+        refuse_to_write(Path(out))
     task, network = run.task(), run.network()
     config = DataConfig(**{**run.config["data"], "source": str(source)})
     classes = task.class_names()

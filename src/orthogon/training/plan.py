@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 
 from orthogon.training.config import TrainingConfig
-from orthogon.training.device import choose_device, to_device
+from orthogon.training.device import choose_device, out_of_memory, to_device
 from orthogon.training.objective import Objective
 from orthogon.training.preflight import untouched
 
@@ -29,9 +30,12 @@ class Plan:
     memory_mib: float
 
     def __str__(self) -> str:
-        length = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 90 else f"{max(self.seconds, 1):.0f} seconds"
+        length = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 90 else f"{self.seconds:.0f} seconds"
+        length = "a second" if self.seconds < 1.5 else length
         size = f"{self.memory_mib / 1024:.1f} GiB" if self.memory_mib >= 1024 else f"{self.memory_mib:.0f} MiB"
-        return f"{self.steps:,} updates ({self.epochs:g} epochs), about {length}, {size} of memory."
+        updates = f"{self.steps:,} update{'' if self.steps == 1 else 's'}"
+        epochs = f"{self.epochs:g} epoch{'' if self.epochs == 1 else 's'}"
+        return f"{updates} ({epochs}), about {length}, {size} of memory."
 
 
 def plan(objective: Objective, config: TrainingConfig, clock: Callable[[], float] = time.perf_counter) -> Plan:
@@ -51,9 +55,7 @@ def plan(objective: Objective, config: TrainingConfig, clock: Callable[[], float
         times = []
         for batch in islice(objective.batches(1), TIMED_UPDATES):
             started = clock()
-            with torch.enable_grad():
-                loss, count, _ = objective.loss(to_device(batch, device))
-                (loss / max(count, 1)).backward()
+            _gradients(objective, to_device(batch, device), config.accumulate)
             times.append(clock() - started)
         if network is not None:
             network.eval()
@@ -68,6 +70,24 @@ def plan(objective: Objective, config: TrainingConfig, clock: Callable[[], float
         steps = affordable if steps is None else min(steps, affordable)
     steps = steps or 0
     return Plan(steps, round(steps / per_epoch, 1), steps * step, peak_memory_mib())
+
+
+def _gradients(objective: Objective, batch: Any, parts: int) -> None:
+    """Those of one batch, in as many parts as fit into memory; the training says so when it comes to it."""
+    while True:
+        pieces = objective.split(batch, parts) if parts > 1 else [batch]
+        try:
+            with torch.enable_grad():
+                for piece in pieces:
+                    loss, count, _ = objective.loss(piece)
+                    (loss / max(count, 1)).backward()
+            return
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+        if len(objective.split(batch, 2 * parts)) <= len(pieces):
+            return  # not even one example fits, which the training explains
+        parts *= 2
 
 
 def peak_memory_mib() -> float:

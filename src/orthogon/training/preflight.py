@@ -22,7 +22,7 @@ from torch import nn
 
 from orthogon.data.examples import Finding
 from orthogon.training.config import TrainingConfig
-from orthogon.training.device import to_device
+from orthogon.training.device import out_of_memory, to_device
 from orthogon.training.objective import Objective
 from orthogon.training.optimisers import make_optimiser
 
@@ -72,9 +72,16 @@ def preflight(
         lambda: check_one_batch(objective, clock),
         lambda: _descent_finding(check_descent(objective, config, clock=clock)),
     )
-    findings = []
+    findings: list[Finding] = []
     for check in checks:
-        finding = check()
+        try:
+            finding = check()
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            message = "one whole batch does not fit into memory: the checks before training are left out"
+            remedy = "Lower training.batch_size; the training itself goes on in smaller parts."
+            return [*findings, Finding("preflight-out-of-memory", "warning", message, count=1, remedy=remedy)]
         if finding is not None:
             findings.append(finding)
             if finding.severity == "error":  # a loss that is no number makes the rest meaningless
