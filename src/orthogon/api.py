@@ -28,7 +28,7 @@ from orthogon.project.config import ProjectConfig, apply_sets, differences, pars
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
 from orthogon.run import folder as run_folder
-from orthogon.run.cost import figures_of
+from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import write_json, write_text
 from orthogon.strategy import advice, mistakes
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
@@ -259,6 +259,7 @@ class Run(run_folder.Run):
             class_names=task.class_names(),
             predict_line=f"orthogon predict NEW -o answers.csv --project {self.project.folder.name}",
             report_path=str(_near(self.report_path())),
+            limits=[(str(limit), limit.kept) for limit in limits_of(self)],
             test_looks=self.project.test_looks(),
             logbook=[
                 {"run": row["run"], "when": row["created"], "what": row["what"], "error": row["dev_error"]}
@@ -514,30 +515,26 @@ class Comparison:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
-        first = self.runs[0]
+        first, metric = self.runs[0], self.runs[0].metric
         self.rows: list[dict[str, Any]] = []
         for run in self.runs:
             row: dict[str, Any] = {
                 "run": run.id,
                 **{
                     {"value": "error"}.get(key, key): value
-                    for key, value in vars(_error(run.scores("dev"), run.metric)).items()
+                    for key, value in vars(_error(run.scores("dev"), metric)).items()
                 },
                 "parameters": run.info["parameters"],
                 "seconds": run.info["seconds"],
                 "changed": {k: list(v) for k, v in differences(first.config, run.config).items()},
             }
             if run is not first and np.array_equal(run.scores("dev").ids, first.scores("dev").ids):
-                gap = gap_interval(first.scores("dev"), run.scores("dev"), run.metric, paired=True)
+                gap = gap_interval(first.scores("dev"), run.scores("dev"), metric, paired=True)
                 row |= {"difference": gap.value, "gap_low": gap.low, "gap_high": gap.high}
             self.rows.append(row)
         limits = self.runs[-1].config["metrics"]["satisfice"]
-        metric = first.metric
-        candidates = [
-            Candidate(run.id, {metric.name: run.metric.error(run.scores("dev")), **figures_of(run.info)})
-            for run in self.runs
-        ]
-        self.selection = select(candidates, metric.name, limits)
+        candidates = [Candidate(run.id, figures_of(run, {metric.name, *limits})) for run in self.runs]
+        self.selection = select(candidates, metric.name, limits, higher_is_better=metric.higher_is_better)
 
     def write(self) -> Path:
         """The page that shows the runs side by side, in the newest run's derived/ folder."""

@@ -68,6 +68,13 @@ def test_contradictory_keys_are_both_named(text: str, both: str) -> None:
     assert both in caught.value.what
 
 
+def test_a_limit_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match='"fast" is not a limit') as caught:
+        parse_text(MINIMAL + "metrics:\n  satisfice:\n    latency_ms: fast\n")
+    assert caught.value.where == "metrics.satisfice.latency_ms"
+    assert '"<= 100"' in caught.value.remedy
+
+
 def test_invalid_yaml_tells_line_and_column() -> None:
     with pytest.raises(ConfigError, match="not valid YAML") as caught:
         parse_text("data:\n  source: [digits\n")

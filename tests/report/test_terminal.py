@@ -41,6 +41,13 @@ def test_it_says_how_good_what_limits_and_what_next(digits: ReportData) -> None:
     assert text.index("Error rate") < text.index("variance") < text.index("Worst") < text.index("Next")
 
 
+def test_limits_are_said(digits: ReportData) -> None:
+    limits = [("latency_ms <= 5 kept: 0.29 [0.26, 4]", True)]
+    assert "limit    latency_ms <= 5 kept: 0.29 [0.26, 4]" in printed(
+        screen(dataclasses.replace(digits, limits=limits))
+    )
+
+
 def test_a_network_that_beats_its_baselines_is_not_scolded(digits: ReportData) -> None:
     fine = dataclasses.replace(digits, baselines=[BaselineFigure("majority class", Figure(0.89))])
     assert "earn its keep" not in printed(screen(fine))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from orthogon.metrics.select import parse_limit
 
 
 class MetricsConfig(BaseModel):
@@ -12,7 +14,8 @@ class MetricsConfig(BaseModel):
 
     optimise: str | None = Field(None, description="The one metric that ranks runs; the task's own if unset.")
     satisfice: dict[str, str] = Field(
-        default_factory=dict, description='Limits a run must keep, for instance {"latency_ms": "<= 100"}.'
+        default_factory=dict,
+        description='Limits a run must keep, for instance {"latency_ms": "<= 100", "recall": ">= 0.9"}.',
     )
     human_level: float | None = Field(None, ge=0, description="Error of the best people, 0-best, in the metric's unit.")
     human_level_n: int | None = Field(None, gt=0, description="On how many examples that figure was measured.")
@@ -22,3 +25,10 @@ class MetricsConfig(BaseModel):
     class_costs: dict[str, float] = Field(
         default_factory=dict, description="How much worse a mistake on this true class is than on others (1)."
     )
+
+    @field_validator("satisfice")
+    @classmethod
+    def _limits_can_be_read(cls, limits: dict[str, str]) -> dict[str, str]:
+        for name, text in limits.items():
+            parse_limit(name, text)
+        return limits

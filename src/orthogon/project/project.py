@@ -305,6 +305,7 @@ class Project:
         """Everything before training: (examples, fitted task, splits, their key, findings, resolved config)."""
         from orthogon.data.checks import check
         from orthogon.project.config import resolve, with_kind
+        from orthogon.run.cost import COSTS, unknown_limit
         from orthogon.tasks import task_class
 
         tell({"event": "stage", "stage": "reading the data"})
@@ -340,6 +341,9 @@ class Project:
             raise ConfigError(
                 f'"{metric}" is not a metric of this task', "metrics.optimise", did_you_mean(metric, task.metrics())
             )
+        for name in config.metrics.satisfice:
+            if name not in (*COSTS, *task.metrics()):
+                raise unknown_limit(name, task.metrics())
         return examples, task, splits, key, findings, config
 
     def _fit_and_seal(

@@ -72,6 +72,7 @@ class ReportData:
         agreement: (n, 2) truth and answer on dev, for real-valued targets.
         figures: metric title -> split -> figure, all metrics as people quote them. units: metric title -> unit.
         healthy: what to say beside the steps, or in their place when nothing is worth acting on.
+        limits: what metrics.satisfice asks and what the run has, in words, with whether it is kept.
         test_looks: how often the test set has been scored in this project.
         logbook: rows of the project's runs: run, when, what, error (0-best), note.
         examples: False leaves the user's pictures, rows, strings and places in their files out.
@@ -102,6 +103,7 @@ class ReportData:
     class_names: Sequence[str] = ()
     predict_line: str = ""
     report_path: str = ""
+    limits: Sequence[tuple[str, bool]] = ()
     test_looks: int | None = None
     logbook: Sequence[Mapping[str, Any]] = ()
     examples: bool = True

@@ -139,6 +139,8 @@ def _where(data: ReportData) -> RenderableType | None:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
+    for text, kept in data.limits:
+        lines.add_row("limit", Text(text, style="" if kept else "red"))
     if data.report_path:
         lines.add_row("report", Text(data.report_path))
     if data.predict_line:

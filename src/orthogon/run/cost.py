@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from orthogon.metrics.intervals import Interval
+from orthogon.errors import ConfigError, did_you_mean
+from orthogon.metrics.intervals import Interval, interval
+from orthogon.metrics.select import Limit, parse_limit
 from orthogon.models.describe import describe
+from orthogon.run.folder import Run
 from orthogon.tasks.task import Task
 
 WARM_UP, CALLS = 20, 300
+COSTS = ("latency_ms", "size_mib", "parameters", "multiply_adds")
 
 
 def measure(task: Task, network: nn.Module, weights: Path) -> dict[str, Any]:
@@ -56,12 +62,55 @@ def latency_p95(network: nn.Module, inputs: tuple[Any, ...], calls: int = CALLS)
     return Interval(value, at_least, at_most, 0.95, calls, "order statistics")
 
 
-def figures_of(info: dict[str, Any]) -> dict[str, float | Interval]:
-    """The figures of a sealed run's run.json, as `select` wants them."""
+def figures_of(run: Run, names: Collection[str]) -> dict[str, float | Interval]:
+    """Figures of a finished run, as `select` wants them.
+
+    Args:
+        names: of `COSTS`, or of the task's metrics: those on dev, as people quote them.
+    Raises:
+        ConfigError: a name is neither.
+    """
+    metrics, costs = run.task().metrics(), run.info.get("cost", {})
     found: dict[str, float | Interval] = {}
-    for name, value in info.get("cost", {}).items():
-        if isinstance(value, dict):
-            found[name] = Interval(**value)
-        elif not isinstance(value, str):
-            found[name] = value
+    for name in names:
+        if name in costs:
+            found[name] = Interval(**costs[name]) if isinstance(costs[name], dict) else costs[name]
+        elif name in metrics:
+            found[name] = interval(run.scores("dev"), metrics[name])
+        else:
+            raise unknown_limit(name, metrics)
     return found
+
+
+def unknown_limit(name: str, metrics: Collection[str]) -> ConfigError:
+    """The error for a limit on a figure that is not measured."""
+    known = [*COSTS, *metrics]
+    return ConfigError(f'"{name}" is not measured', f"metrics.satisfice.{name}", did_you_mean(name, known))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A limit and what the run has: kept only when the whole interval keeps it."""
+
+    limit: Limit
+    figure: float | Interval
+
+    @property
+    def kept(self) -> bool:
+        return self.limit.kept(self.figure)
+
+    def __str__(self) -> str:
+        figure = self.figure
+        shown = f"{figure:,.4g}" if not isinstance(figure, Interval) else (
+            f"{figure.value:,.4g} [{figure.low:,.4g}, {figure.high:,.4g}]"
+        )  # fmt: skip
+        return f"{self.limit} {'kept' if self.kept else 'not kept'}: {shown}"
+
+
+def limits_of(run: Run) -> list[Kept]:
+    """Every limit of metrics.satisfice with the run's figure; none where no dev set was scored."""
+    limits = run.config["metrics"]["satisfice"]
+    if not limits or "dev" not in run.splits():
+        return []
+    figures = figures_of(run, limits)
+    return [Kept(parse_limit(name, text), figures[name]) for name, text in limits.items()]
