@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from orthogon.errors import DataError, OrthogonError, RunError, UsageError
+from orthogon.errors import DataError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.metrics.intervals import estimate, gap_interval, interval
 from orthogon.metrics.select import Candidate, select
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, with_kind
@@ -29,7 +29,7 @@ from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
 from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
-from orthogon.run.folder import write_json, write_text
+from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.strategy import advice, mistakes
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
 
@@ -103,14 +103,14 @@ class Run(run_folder.Run):
 
     def mistakes(self, split: str = "dev") -> mistakes.Mistakes:
         """Confusion, classes and groups that fail, coverage and calibration of a split."""
-        self._refuse_test(split)
+        self._check_split(split)
         return mistakes.analyse(
             self.scores(split), self.answers(split), class_names=self.task().class_names(), metric=self.metric
         )
 
     def worst(self, k: int = 10, split: str = "dev") -> list[Case]:
         """The k mistakes with the largest loss, as cards."""
-        self._refuse_test(split)
+        self._check_split(split)
         scores, answers = self.scores(split), self.answers(split)
         rows = mistakes.worst(scores, k)
         return self._cases(rows, split, scores, answers)
@@ -137,7 +137,11 @@ class Run(run_folder.Run):
             return None
         return examples if examples.fingerprint() == self.info["fingerprint"] else None
 
-    def _refuse_test(self, split: str) -> None:
+    def _check_split(self, split: str) -> None:
+        """Refuse test, and what this run has no split of."""
+        known = [name for name in self.splits() if name != "test"]
+        if split not in (*known, "test"):
+            raise UsageError(f'run {self.id} has no split "{split}"', f"--split {split}", did_you_mean(split, known))
         if split == "test":
             raise UsageError(
                 "mistakes on test are not shown: looking at them turns the witness into a judge",
@@ -590,7 +594,6 @@ def write_data(name: str, out: str, num: int | None = None, seed: int = 0) -> di
     """
     from orthogon.data.builtin import BUILTIN, write
     from orthogon.data.config import DataConfig
-    from orthogon.errors import did_you_mean
 
     if name not in BUILTIN:
         raise UsageError(f'"{name}" is not built in', "", did_you_mean(name, BUILTIN))
@@ -622,10 +625,7 @@ class Inspection:
         }
 
     def write_splits(self, out: str) -> None:
-        if Path(out).exists():
-            raise UsageError(f"{out} exists already", out, "Choose another name with -o.")
-        if not Path(out).parent.is_dir():
-            raise UsageError(f"there is no folder {Path(out).parent}", out, f'mkdir -p "{Path(out).parent}"')
+        refuse_to_write(Path(out))
         with open(out, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", "origin", "split"])
@@ -717,7 +717,7 @@ def _absolute(source: str) -> str:
 def _refuse_other_source(project: Project, source: str) -> None:
     config: Mapping[str, Any] = project.config().model_dump()
     known = config["data"]["source"]
-    if known != source:
+    if known not in (source, str(Path(source).expanduser().resolve())):  # the path of data that is gone
         raise UsageError(
             f"this project holds other data: {known}",
             str(project.folder),

@@ -287,6 +287,12 @@ def test_table_without_rows(desk: Desk) -> None:
     desk.refused("start", "t.csv", "--target", "y", code=1, says=says)
 
 
+def test_dates_that_are_none(desk: Desk) -> None:
+    says = ["60 values of", "cannot be used as dates and are taken as missing", "Network"]
+    dates = ("--set", "data.types={a: date}")
+    desk.goes_on("start", desk.table(), "--target", "y", *dates, *QUICK, says=says)
+
+
 # -- names and config ---------------------------------------------------------------------------------------------
 
 
@@ -335,6 +341,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(desk: Desk, finished: Path) -> Path:
     """t-orthogon, with one finished run, at the desk."""
     shutil.copytree(finished, desk.folder, dirs_exist_ok=True)
+    edited(desk.folder / "t-orthogon", str(finished), str(desk.folder))  # the data is here now
     return desk.folder / "t-orthogon"
 
 
@@ -441,6 +448,28 @@ def test_run_folder_half_deleted(desk: Desk, project: Path) -> None:
     desk.refused("diagnose", "1", code=1, says=["t-orthogon/runs/0001", "run.json is missing", "orthogon runs"])
     desk.refused("diagnose", "", code=2, says=['no run ""', "orthogon runs"])
     desk.refused("diagnose", "7", code=1, says=['no run "7"', "0001"])
+
+
+def test_a_split_that_the_run_has_not(desk: Desk, project: Path) -> None:
+    desk.refused("errors", "--split", "tran", code=2, says=['no split "tran"', 'Did you mean "train"?'])
+    desk.refused("errors", "--split", "test", code=2, says=["mistakes on test are not shown", "--split dev"])
+
+
+def test_data_that_is_gone(desk: Desk, project: Path) -> None:
+    (desk.folder / "t.csv").rename(desk.folder / "tt.csv")
+    for words in (["train"], ["start", "t.csv", "--target", "y"]):
+        says = ["data.source: There is no file or folder", 'called "t.csv"', 'Did you mean "tt.csv"?']
+        desk.refused(*words, code=2, says=says)
+    says = ["this project holds other data: t.csv", "orthogon start", "--project NAME-orthogon"]
+    desk.refused("start", "tt.csv", "--target", "y", "--project", project, code=2, says=says)
+    desk.goes_on("diagnose", says=["error rate"])
+
+
+def test_a_folder_of_tables(desk: Desk) -> None:
+    (desk.folder / "tables").mkdir()
+    Path(desk.table()).rename("tables/t.csv")
+    says = ["tables: There is no picture here, only 1 .csv", 'orthogon start "tables/t.csv" --target COLUMN']
+    desk.refused("start", "tables", code=1, says=says)
 
 
 def test_weights_truncated(desk: Desk, project: Path) -> None:

@@ -759,9 +759,13 @@ def _add_class_folders(found: _Found, base: Path, files: list[tuple[str, ...]], 
 
 def _no_pictures(root: Path, others: Counter[str] | None = None) -> DataError:
     what = "There is no picture here."
+    remedy = f"Pictures are {', '.join(sorted(PICTURE_SUFFIXES))}; one folder per class."
     if others:
+        tables = [path for path in sorted(root.iterdir()) if path.suffix in (".csv", ".tsv", ".parquet", ".gz")]
+        if tables:
+            remedy = f'For a table, give the file: orthogon start "{tables[0]}" --target COLUMN'
         what = f"There is no picture here, only {', '.join(f'{n:,} {suffix}' for suffix, n in others.most_common(3))}."
-    return DataError(what, str(root), f"Pictures are {', '.join(sorted(PICTURE_SUFFIXES))}; one folder per class.")
+    return DataError(what, str(root), remedy)
 
 
 def _from_manifest(path: Path, config: DataConfig) -> _Found:

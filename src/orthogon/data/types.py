@@ -258,6 +258,7 @@ def parse_dates(texts: pa.Array | pa.ChunkedArray, form: str) -> pa.Array | pa.C
     parsed = pd.to_datetime(
         texts.to_pandas(), format="ISO8601" if form == ISO else form, errors="coerce", utc=True
     ).dt.tz_localize(None)
+    parsed = parsed.where(parsed.dt.year.between(1, 9999))  # all that Python's own dates can hold
     return pa.chunked_array([pa.array(parsed, from_pandas=True).cast(pa.timestamp("ms"), safe=False)])
 
 

@@ -80,7 +80,8 @@ def parse(values: Mapping[str, Any], text: str = "", place: str = FILE) -> Proje
     for key, what, remedy in problems[:8]:
         line = lines.get(key) or lines.get(key.rpartition(".")[0])
         where = f"{place}, line {line}" if line else (place if text else f"--set {key}")
-        shown.append((what if what.startswith(key) else f"{key}: {what}", where, remedy))
+        named = what.startswith(key) or where.endswith(key)
+        shown.append((what if named else f"{key}: {what}", where, remedy))
     if len(shown) == 1:
         raise ConfigError(*shown[0])
     body = "\n".join(f"  {where}: {what}. {remedy}" for what, where, remedy in shown)

@@ -265,9 +265,13 @@ class Run:
     def _existing(self, name: str) -> Path:
         path = self.folder / name
         if not path.exists():
-            state = "is missing" if self.finished else f"does not exist yet: the run is {self.status}"
+            if self.finished:
+                remedy = "Restore the file from a backup, or train again: orthogon train"
+                raise RunError(f"{name} of run {self.id} is missing", str(self.folder), remedy)
             raise RunError(
-                f"{name} of run {self.id} {state}", str(self.folder), f"Continue it: orthogon train --resume {self.id}"
+                f"{name} of run {self.id} does not exist yet: the run is {self.status}",
+                str(self.folder),
+                f"Continue it: orthogon train --resume {self.id}",
             )
         return path
 
