@@ -324,5 +324,3 @@ def test_the_proximal_step_shrinks_weights_to_exactly_zero_and_leaves_biases() -
     proximal_l1_(dict(layer.named_parameters()), 0.1)
     torch.testing.assert_close(layer.weight.detach(), torch.tensor([[0.0, 0.0, 0.2, -1.9]]))
     assert layer.bias.item() == pytest.approx(0.05)
-
-
