@@ -38,7 +38,15 @@ def run(
     no_examples: NoExamplesOption = False,
 ) -> None:
     from orthogon import api
+    from orthogon.errors import UsageError
 
+    changes = [name for name, value in (("--set", sets), ("--minutes", minutes), ("--seed", seed)) if value is not None]
+    if resume and changes:
+        raise UsageError(
+            "a resumed run keeps its config, to end in the weights of an unbroken one",
+            f"--resume with {' and '.join(changes)}",
+            f"For a new run with this change: orthogon train{f' {name}' if name else ''} {changes[0]} …",
+        )
     with Progress() as progress:
         if resume:
             made = api.resume(name, project=project, listen=progress)
@@ -52,7 +60,8 @@ def finish(made: Run, out: Console, examples: bool = True) -> None:
     from orthogon.report.terminal import screen
 
     if made.status == "interrupted":
-        out.print(f"Stopped at step {made.info.get('steps')}; everything is saved. Go on with:")
+        at = f" at step {made.info['steps']:,}" if "steps" in made.info else ""
+        out.print(f"Stopped{at}; everything is saved. Go on with:")
         out.print(f"  {made.resume_line()}")
         raise typer.Exit(130)
     made.write_report(examples=examples)

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -254,16 +255,14 @@ class Project:
                 "expected": dict(expected or {}),
             },
         )
-        try:
+        with status_when_stopped(run):
             run.save_config(config.model_dump(mode="json"))
             run.save_findings(findings)
             run.save_task(task)
             if hasattr(examples, "schema"):
                 write_json(run.folder / "schema.json", examples.schema())
-            return self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
-        except OrthogonError as error:
-            run.note(status="failed", why=str(error))
-            raise
+            self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
+        return run
 
     def resume(self, run: Run, listen: Listener | None = None) -> Run:
         """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
@@ -293,11 +292,9 @@ class Project:
             )
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
         run.note(status="running")
-        try:
-            return self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
-        except OrthogonError as error:
-            run.note(status="failed", why=str(error))
-            raise
+        with status_when_stopped(run):
+            self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
+        return run
 
     def prepare(
         self, config: ProjectConfig, tell: Listener = lambda event: None
@@ -356,7 +353,7 @@ class Project:
         tell: Listener,
         clock: float,
         resume: bool,
-    ) -> Run:
+    ) -> None:
         import torch
 
         from orthogon.metrics.select import at_threshold
@@ -388,7 +385,7 @@ class Project:
         earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
             run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
-            return run
+            return
         run.save_network(network)
         run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors"))
         tell({"event": "stage", "stage": "measuring"})
@@ -420,7 +417,6 @@ class Project:
         seconds = round(earlier + time.monotonic() - clock, 2)
         run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
-        return run
 
     def _measured(self, task: Task, examples: Examples, splits: Splits, seed: int) -> dict[str, NDArray[np.int64]]:
         """Ids to answer and score: every held-out part, and a stratified sample of train."""
@@ -429,6 +425,18 @@ class Project:
             train = stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
         held_out = {name: splits[name] for name in ("train_dev", "dev", "test") if name in splits}
         return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
+
+
+@contextmanager
+def status_when_stopped(run: Run) -> Iterator[None]:
+    """Write into the run what stopped it: our own error, which goes on to the caller, or Ctrl-C outside the loop."""
+    try:
+        yield
+    except OrthogonError as error:
+        run.note(status="failed", why=str(error))
+        raise
+    except KeyboardInterrupt:
+        run.note(status="interrupted")
 
 
 def columns_in_words(examples: Any) -> str:
