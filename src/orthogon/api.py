@@ -168,10 +168,11 @@ class Run(run_folder.Run):
         from orthogon.run.predict import evaluate
 
         _, scores = evaluate(self, source)
+        by_title = {metric.title: metric for metric in self.task().metrics().values()}  # f1 may be f1_macro itself
         rows = []
-        for name, metric in self.task().metrics().items():
+        for title, metric in by_title.items():
             figure = _figure(scores, metric)
-            rows.append({"name": name, "title": metric.title, "unit": metric.unit, "n": len(scores), **vars(figure)})
+            rows.append({"name": metric.name, "title": title, "unit": metric.unit, "n": len(scores), **vars(figure)})
         return rows
 
     def export(self, out: str | Path) -> dict[str, Any]:
@@ -507,11 +508,13 @@ def compare(names: Sequence[str], *, project: str | Path | None = None) -> Compa
     """Runs side by side on the dev set they share, and one page that shows them.
 
     Raises:
-        UsageError: fewer than two runs.
+        UsageError: fewer than two runs, or one of them twice.
     """
-    if len(names) < 2:
-        raise UsageError("one run cannot be compared", " ".join(names), "Name two: orthogon compare 1 2")
-    return Comparison([load(name, project=project) for name in names])
+    runs = [load(name, project=project) for name in names]
+    if len({run.folder.resolve() for run in runs}) < max(2, len(runs)):
+        what = "one run cannot be compared" if len(runs) < 2 else "a run cannot be compared with itself"
+        raise UsageError(what, " ".join(names), "Name two: orthogon compare 1 2")
+    return Comparison(runs)
 
 
 class Comparison:
@@ -520,6 +523,7 @@ class Comparison:
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
         first, metric = self.runs[0], self.runs[0].metric
+        self.metric = metric
         self.rows: list[dict[str, Any]] = []
         for run in self.runs:
             row: dict[str, Any] = {
@@ -568,9 +572,8 @@ class Comparison:
                 real = "better" if row["gap_high"] < 0 else "worse" if row["gap_low"] > 0 else "no real difference"
                 gap = f"{row['difference']:+.4g} [{row['gap_low']:+.3g}, {row['gap_high']:+.3g}] {real}"
             changed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in row["changed"].items())
-            table.add_row(
-                row["run"], f"{row['error']:.4g}", f"{row['low']:.4g} to {row['high']:.4g}", gap, escape(changed)
-            )
+            error, low, high = (self.metric.show(row[key]) for key in ("error", "low", "high"))
+            table.add_row(row["run"], error, f"{low} to {high}", gap, escape(changed))
         yield table
         yield self.selection.reason
         yield f"Side by side: {_near(self.write())}"

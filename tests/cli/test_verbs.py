@@ -121,11 +121,32 @@ def test_predict_answers_and_keeps_going_past_a_bad_row(cli, home: Path) -> None
     assert "exists already" in err
 
 
+def test_predict_names_its_columns_where_nothing_could_be_read(cli, home: Path) -> None:
+    (home / "ragged.csv").write_text("height,weight,colour\nx\ny\n")
+    code, out, err = cli("predict", "ragged.csv")
+    assert code == 0, err
+    rows = list(csv.DictReader(out.splitlines()))
+    assert len(rows) == 2
+    assert all(row["problem"] and not row["answer"] for row in rows)
+
+
 def test_evaluate_gives_figures_with_intervals(cli, home: Path) -> None:
     code, out, err = cli("evaluate", "people.csv", "--json")
     assert code == 0, err
     for figure in json.loads(out)["figures"]:
         assert figure["low"] is None or figure["low"] <= figure["value"] <= figure["high"]
+
+
+def test_evaluate_on_one_class_says_what_is_not_defined(cli, home: Path) -> None:
+    (home / "yes.csv").write_text("height,weight,colour,buys\n2.0,0,red,yes\n1.0,1,green,yes\n")
+    code, out, err = cli("evaluate", "yes.csv")
+    assert code == 0, err
+    (area,) = (line for line in out.splitlines() if line.startswith("area under ROC"))
+    assert area.rstrip().endswith("not defined on these examples")
+    assert " %" in next(line for line in out.splitlines() if line.startswith("error rate"))
+    code, out, _ = cli("evaluate", "yes.csv", "--json")
+    titles = [figure["title"] for figure in json.loads(out)["figures"]]
+    assert len(titles) == len(set(titles))
 
 
 @pytest.mark.filterwarnings("ignore")  # the exporter's own deprecations
@@ -187,6 +208,7 @@ def test_test_is_a_witness(cli) -> None:
         (["train", "--resume"], 1, ["every run is finished"]),
         (["diagnose", "77"], 1, ['there is no run "77"']),
         (["compare", "1"], 2, ["one run cannot be compared"]),
+        (["compare", "1", "0001"], 2, ["a run cannot be compared with itself"]),
         (["predict", "nowhere.csv"], 2, ["nowhere.csv"]),
         (["runs", "--project", "nowhere"], 2, ["no project here"]),
         (["next", "--take", "99"], 2, ["there is no step 99"]),

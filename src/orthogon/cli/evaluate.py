@@ -29,11 +29,15 @@ def run(
         return
     from rich.table import Table
 
+    from orthogon.report import words
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("metric", "value", "95 % interval"):
         table.add_column(heading)
     for entry in figures:
-        table.add_row(entry["title"], f"{entry['value']:.4g}", f"{entry['low']:.4g} to {entry['high']:.4g}")
+        value, unit = entry["value"], entry["unit"]
+        said = words.error(value, unit) if value == value else "not defined on these examples"
+        table.add_row(entry["title"], said, words.span(entry["low"], entry["high"], unit))
     out = console()
     out.print(table)
     out.print(f"[dim]{figures[0]['n']:,} labelled examples, run {chosen.id}[/]")
