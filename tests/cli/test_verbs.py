@@ -121,8 +121,17 @@ def test_predict_answers_and_keeps_going_past_a_bad_row(cli, home: Path) -> None
     assert "exists already" in err
 
 
+def test_next_speaks_the_unit_of_a_regression(cli, home: Path) -> None:
+    code, _, err = cli("start", "people.csv", "--target", "height", "--project", "heights", *QUICK)
+    assert code == 0, err
+    code, out, err = cli("next", "--project", "heights")
+    assert code == 0, err
+    assert "at most" in out
+    assert "points" not in out
+
+
 def test_predict_names_its_columns_where_nothing_could_be_read(cli, home: Path) -> None:
-    (home / "ragged.csv").write_text("height,weight,colour\nx\ny\n")
+    (home / "ragged.csv").write_text("height,weight,colour\n1,2,red,4,5\n1,2\n")
     code, out, err = cli("predict", "ragged.csv")
     assert code == 0, err
     rows = list(csv.DictReader(out.splitlines()))

@@ -476,6 +476,13 @@ def test_differ_finds_a_shift_and_keeps_quiet_about_its_clean_twin() -> None:
     assert {each.column for each in differ(a, b)} == {"age", "sex"}
 
 
+def test_differ_shows_dates_as_dates() -> None:
+    days = np.datetime64("2024-01-01") + np.arange(400)
+    gap = np.array([np.datetime64("NaT")])
+    (found,) = differ({"when": np.concatenate([days[:301], gap])}, {"when": days[301:]})
+    assert found.detail == "median 2024-05-30 against 2024-12-16"
+
+
 def test_differ_gives_about_one_false_alarm_in_a_hundred_pairs() -> None:
     rng = np.random.default_rng(1)
     alarms = sum(

@@ -83,6 +83,12 @@ def test_other_files_are_tables(tmp_path: Path, content: str) -> None:
         read(DataConfig(source=str(tmp_path / "a.csv")))
 
 
+def test_pairs_that_look_like_a_table_are_told_how_to_be_pairs(tmp_path: Path) -> None:
+    (tmp_path / "roman.tsv").write_text("".join(f"{'X' * k}I\t{10 * k + 1}\n" for k in range(30)))
+    with pytest.raises(UsageError, match=r"--target c1; or, if these are pairs of strings: --set data.format=strings"):
+        read(DataConfig(source=str(tmp_path / "roman.tsv")))
+
+
 def test_format_overrules(tmp_path: Path) -> None:
     content = "".join(f"word{k % 3},other{k % 2}\n" for k in range(30))
     assert len(pairs(tmp_path / "a.csv", content, format="strings")) == 30

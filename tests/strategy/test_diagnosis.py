@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -301,6 +302,23 @@ def test_the_ladder_fits_80_columns_and_says_everything():
     page = found._repr_html_()
     assert "data mismatch" in page
     assert "<script" not in page
+
+
+def test_figures_of_thousands_have_no_exponent_and_a_long_title_squeezes_nothing():
+    rng = np.random.default_rng(0)
+    sets = {
+        name: Scores({"squared": (50_000 * rng.normal(size=300)) ** 2, "truth": rng.normal(size=300)}, np.arange(300))
+        for name in ("train", "dev")
+    }
+    found = diagnose(sets, regression_metrics("dollars")["rmse"])
+    assert "e+0" not in found.summary()
+    assert found.show(49_774.2, sign=True) == "+49,774 dollars"
+    assert found.show_interval(-4390.4, 521.5) == "[-4,390, 521.5]"
+    long = replace(found, title="mean over targets of the error rate, or RMSE in standard deviations")
+    out = io.StringIO()
+    Console(file=out, width=100).print(long)
+    assert found.show(found.rung("dev").value) in out.getvalue()
+    assert "…" not in out.getvalue()
 
 
 def test_names_of_metrics_are_escaped_in_html():

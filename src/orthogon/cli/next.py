@@ -31,7 +31,7 @@ def run(
         if as_json:
             print_json({"run": chosen.id, "steps": [step.to_dict() for step in steps], "note": chosen.advice_note()})
         else:
-            out.print(next_steps(steps, chosen.advice_note()))
+            out.print(next_steps(steps, chosen.advice_note(), chosen.metric.unit))
         return
     step = api.pick(steps, take)
     with Progress(show_data=False) as progress:

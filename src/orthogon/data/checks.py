@@ -679,7 +679,10 @@ def _features(data: _Data, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         frame = data.table.frame(names, rows)
         for name in names:
             numeric = data.table.column_types[name].kind in NUMBERS
-            features[name] = _as_numbers(frame[name]) if numeric else frame[name].astype(object).to_numpy()
+            if frame[name].dtype.kind == "M":
+                features[name] = frame[name].to_numpy()
+            else:
+                features[name] = _as_numbers(frame[name]) if numeric else frame[name].astype(object).to_numpy()
     elif data.examples.modality == "image":
         thumbnails = data.examples.take(rows).thumbnails()  # type: ignore[attr-defined]
         flat = thumbnails.reshape(len(rows), -1).astype(np.float64)

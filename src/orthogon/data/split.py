@@ -594,12 +594,16 @@ def differ(
 
 
 def _compare(name: str, x: NDArray[Any], y: NDArray[Any]) -> Difference | None:
-    if x.dtype.kind in "iuf" and y.dtype.kind in "iuf":
+    dates = x.dtype.kind == y.dtype.kind == "M"
+    if dates or (x.dtype.kind in "iuf" and y.dtype.kind in "iuf"):
         x, y = x[np.isfinite(x)], y[np.isfinite(y)]
         if len(x) < 2 or len(y) < 2:
             return None
+        if dates:
+            x, y = (part.astype("datetime64[ms]").astype(np.int64) for part in (x, y))
         result = ks_2samp(x, y, method="asymp")
-        detail = f"median {np.median(x):.4g} against {np.median(y):.4g}"
+        middle = [np.datetime64(int(m), "ms").astype("M8[D]") if dates else f"{m:.4g}" for m in map(np.median, (x, y))]
+        detail = f"median {middle[0]} against {middle[1]}"
         return Difference(name, "Kolmogorov-Smirnov", float(result.statistic), float(result.pvalue), detail)
 
     codes, levels = pd.factorize(np.concatenate([x.astype(object), y.astype(object)]), use_na_sentinel=False)

@@ -161,11 +161,12 @@ def pick_columns(wanted: Sequence[str], names: Sequence[str], key: str, where: s
 
 def _targets(source: Source, config: DataConfig) -> tuple[str, ...]:
     if config.target is None:
+        pairs = "; or, if these are pairs of strings: --set data.format=strings" if len(source.names) == 2 else ""
         listed = ", ".join(source.names[:30]) + (", ..." if len(source.names) > 30 else "")
         raise UsageError(
             f"which column is to be predicted? The table has {len(source.names)} columns: {listed}.",
             str(source.path),
-            f"Name it: orthogon start {config.source} --target {source.names[-1]}",
+            f"Name it: orthogon start {config.source} --target {source.names[-1]}{pairs}",
         )
     wanted = (config.target,) if isinstance(config.target, str) else config.target
     targets = pick_columns(wanted, source.names, "data.target", str(source.path))

@@ -104,7 +104,12 @@ class Metric:
         """The value with its unit, as it is printed: 0.0312 -> "3.1 %"."""
         if self.unit == "%":
             return f"{100 * value:.1f} %"
-        return f"{value:.4g} {self.unit}".rstrip()
+        return f"{significant(value)} {self.unit}".rstrip()
+
+
+def significant(value: float, sign: str = "") -> str:
+    """Four significant digits, whole above a thousand, without an exponent up to ten million: 49774.2 -> "49,774"."""
+    return f"{value:{sign},.0f}" if 1000 <= abs(value) < 1e7 else f"{value:{sign}.4g}"
 
 
 def ratio(sums: NDArray[np.float64]) -> NDArray[np.float64]:

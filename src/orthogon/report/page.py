@@ -58,7 +58,7 @@ def page(data: ReportData) -> str:
         "importances": _importances(data),
         "sizes": _sizes(data),
         "findings": _findings(data),
-        "logbook": _logbook(data.logbook),
+        "logbook": _logbook(data.logbook, data.measure.unit),
         "config": flatten(data.config),
         "environment": flatten({key: value for key, value in data.info.items() if key not in ("files", "config")}),
     }
@@ -528,8 +528,11 @@ def _findings(data: ReportData) -> list[dict[str, str]]:
     return shown
 
 
-def _logbook(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    recent = list(rows)[-100:]
+def _logbook(rows: Iterable[Mapping[str, Any]], unit: str) -> dict[str, Any] | None:
+    recent = [
+        {key: words.error(value, unit) if isinstance(value, float) else value for key, value in row.items()}
+        for row in list(rows)[-100:]
+    ]
     if not recent:
         return None
     columns = list(dict.fromkeys(key for row in recent for key, value in row.items() if value is not None))

@@ -23,6 +23,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
+from orthogon.report import words
+
 # Okabe and Ito's colours, told apart by colour-blind readers; each hex also names a CSS variable of style.css.
 INK, MUTED, GRID, PAPER = "#1e2630", "#5f6b78", "#dce1e6", "#fefefd"
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#00805e", "#9a5b8f"
@@ -135,7 +137,7 @@ def learning_curves(
             else:
                 x, y = errors
                 best = int(np.argmin(y))
-                lowest = f"{100 * y[best]:.3g} %" if percent else f"{y[best]:.3g}"
+                lowest = f"{100 * y[best]:.3g} %" if percent else words.number(y[best])
                 ax.set_title(f"{error_title[:1].upper()}{error_title[1:]} on dev, lowest {lowest}")
                 ax.plot(x, y, color=ORANGE)
                 ax.plot(x[best], y[best], "o", color=ORANGE, markersize=5)

@@ -90,6 +90,6 @@ def _export(network: nn.Module, inputs: tuple[Tensor, ...], names: list[str], fi
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern
         torch.onnx.export(
-            network.eval(), inputs, str(file), input_names=names, dynamic_shapes=dynamic, dynamo=True, verbose=False,
-            external_data=False,
+            network.eval(), inputs, str(file), input_names=names, output_names=["output"], dynamic_shapes=dynamic,
+            dynamo=True, verbose=False, external_data=False,
         )  # fmt: skip

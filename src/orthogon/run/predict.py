@@ -81,7 +81,9 @@ def predict(
             listen(done.answered)
         if header is None and not done.set_aside:
             raise DataError("there is nothing to answer here", str(source), "Give a file or folder with inputs.")
-        header = header or ["origin", "answer", "unlike_train", "problem"]
+        if header is None:  # nothing could be read
+            header = ["origin", "answer", "unlike_train", "problem"]
+            writer.writerow(header)
         for origin, why in done.set_aside:
             writer.writerow([origin, *[""] * (len(header) - 2), why])
     if part is not None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from orthogon.metrics.intervals import Estimate, difference, mcnemar, paired_difference
-from orthogon.metrics.score import Metric, Scores
+from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.strategy.diagnosis import (
     BIAS,
     HEALTHY,
@@ -196,10 +196,13 @@ class Outcome:
         if not self.moved:
             return Text(self.sentence)
         table = Table("gap", "moved by", "95% interval", box=None, pad_edge=False)
-        scale, unit = (100, " %") if self.unit == "%" else (1, f" {self.unit}".rstrip())
         for m in self.moved:
-            limits = f"[{scale * m.low:.3g}, {scale * m.high:.3g}]"
-            table.add_row(m.gap, f"{scale * m.change:+.3g}{unit}", limits, style="bold" if m.gap == self.gap else "")
+            if self.unit == "%":
+                cells = f"{100 * m.change:+.1f} points", f"[{100 * m.low:.1f}, {100 * m.high:.1f}]"
+            else:
+                change = f"{significant(m.change, '+')} {self.unit}".rstrip()
+                cells = change, f"[{significant(m.low)}, {significant(m.high)}]"
+            table.add_row(m.gap, *cells, style="bold" if m.gap == self.gap else "")
         return Group(Text(self.sentence), Text(""), table)
 
 
@@ -231,7 +234,9 @@ def measure_step(before: Mapping[str, Scores], after: Mapping[str, Scores], metr
     others = [m for m in moved if m.gap != step.gap and abs(m.change) > delta and (m.low > 0 or m.high < 0)]
 
     def show(value: float) -> str:
-        return f"{100 * value:+.1f} points" if metric.unit == "%" else f"{value:+.4g} {metric.unit}".rstrip()
+        return (
+            f"{100 * value:+.1f} points" if metric.unit == "%" else f"{significant(value, '+')} {metric.unit}".rstrip()
+        )
 
     words = {"helped": "helped", "harmed": "did harm", "cannot tell": "made no difference that dev can tell"}
     sentence = (

@@ -35,7 +35,7 @@ from orthogon.metrics.intervals import (
     seed_contrasts,
     z_of,
 )
-from orthogon.metrics.score import Metric, Scores
+from orthogon.metrics.score import Metric, Scores, significant
 
 BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch", "overfitting to dev"
 UNSPLIT = "variance or data mismatch"  # two distributions, and no train-dev set to tell
@@ -180,7 +180,7 @@ class Diagnosis:
         plus = "+" if sign else ""
         if self.unit == "%":
             return f"{round(100 * value, 1) + 0.0:{plus}.1f} %"  # + 0.0: never "-0.0"
-        return f"{value + 0.0:{plus}.4g} {self.unit}".rstrip()
+        return f"{significant(value + 0.0, plus)} {self.unit}".rstrip()
 
     def show_gap(self, gap: Gap) -> str:
         """Such as "+2.0 %", with "≤" where it is an upper limit; "?" where nothing can be known."""
@@ -192,7 +192,7 @@ class Diagnosis:
         """ "[1.8, 5.4]": the figures alone, the unit stands beside the value."""
         if self.unit == "%":
             return f"[{round(100 * low, 1) + 0.0:.1f}, {round(100 * high, 1) + 0.0:.1f}]"
-        return f"[{low:.4g}, {high:.4g}]"
+        return f"[{significant(low)}, {significant(high)}]"
 
     def summary(self) -> str:
         """One paragraph for someone who has never seen an error ladder."""
@@ -222,7 +222,10 @@ class Diagnosis:
         from rich.text import Text
 
         table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-        table.add_column(self.title, no_wrap=True)
+        # A long title wraps; what stands beneath it, and the figures beside it, never do.
+        name_width = max(len(_TITLE[rung.name]) for rung in self.rungs)
+        name_width = max([name_width, *(2 + len(gap.name) for gap in self.gaps)])
+        table.add_column(self.title, width=max(name_width, min(len(self.title), TITLE_WIDTH)))
         table.add_column("", justify="right", no_wrap=True)
         table.add_column(f"{self.level:.0%} interval", no_wrap=True)
         table.add_column("", no_wrap=True)
@@ -281,6 +284,7 @@ class Diagnosis:
 _TITLE = {"floor": "floor", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
 _STYLE = {MATERIAL: "bold red", UNCLEAR: "yellow", UNDETERMINED: "yellow", UNKNOWN: "yellow"}
 BAR_WIDTH = 12
+TITLE_WIDTH = 26  # characters of the ladder's first column; a longer title of the metric wraps
 
 
 def _bar(rung: Rung, widest: float) -> str:
