@@ -20,7 +20,7 @@ FLOORS = [
     {"models"},
     {"nn", "metrics"},
     {"data"},
-    {"errors"},
+    {"errors", "shown"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 

@@ -30,6 +30,7 @@ from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportDa
 from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
+from orthogon.shown import Shown
 from orthogon.strategy import advice, mistakes
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
 
@@ -300,7 +301,9 @@ class Run(run_folder.Run):
     def __str__(self) -> str:
         if not self.finished:
             return f"run {self.id}, {self.status}"
-        return f"run {self.id}: {self.metric.title} error on dev {self.info['dev_error']:.4g}, {self.report_path()}"
+        metric = self.metric
+        error = f"1 - {metric.title}" if metric.higher_is_better else metric.title
+        return f"run {self.id}: {error} on dev {metric.show(self.info['dev_error'])}, {self.report_path()}"
 
     def __repr__(self) -> str:
         return f"<Run {self.folder} {self.status}>"
@@ -517,7 +520,7 @@ def compare(names: Sequence[str], *, project: str | Path | None = None) -> Compa
     return Comparison(runs)
 
 
-class Comparison:
+class Comparison(Shown):
     """Runs beside the first of them: errors, what changed, and whether the difference is real."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
@@ -609,7 +612,7 @@ def write_data(name: str, out: str, num: int | None = None, seed: int = 0) -> di
 
 
 @dataclass
-class Inspection:
+class Inspection(Shown):
     """What data is, how it would be split, and what was noticed."""
 
     examples: Examples

@@ -15,6 +15,8 @@ import torch
 from rich.table import Table
 from torch import Tensor, nn
 
+from orthogon.shown import Shown
+
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 POOLINGS = tuple(
@@ -38,7 +40,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Description:
+class Description(Shown):
     """A network's layers in the order they run, and the totals.
 
     `parameters` counts each tensor once, also where two layers share it; `trainable` leaves out frozen ones.

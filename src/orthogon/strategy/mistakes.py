@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from orthogon.metrics.intervals import estimate, wilson, z_of
 from orthogon.metrics.score import Metric, Scores
+from orthogon.shown import Shown
 
 if TYPE_CHECKING:  # a type alone: reading mistakes loads no torch
     from orthogon.tasks.task import Answers
@@ -67,7 +68,7 @@ class CoveragePoint:
 
 
 @dataclass(frozen=True)
-class Mistakes:
+class Mistakes(Shown):
     """What a system gets wrong on one split.
 
     confusion: rows truth, columns answer, in the order of class_names; None where there are no classes.
