@@ -67,7 +67,14 @@ class Learner:
             self.average.update(step)
 
     def figures(self) -> dict[str, float]:
-        """The objective's figures on dev, with the averaged weights if there are such; the same in all processes."""
+        """The objective's figures on dev, with the averaged weights if there are such; the same in all processes.
+
+        Raises:
+            TrainingError: a weight is not finite, and so not to be judged.
+        """
+        if type(self.objective).evaluate is Objective.evaluate:  # no dev set: nothing to switch to eval mode for
+            return {}
+        self.check_finite()
         if self.network is not None:
             self.network.eval()
         with torch.no_grad():
@@ -101,7 +108,12 @@ class Learner:
             put_back({name: self.best_weights[name] for name in self.average.tensors}, self.average.tensors)
 
     def settle(self) -> None:
-        """Put the weights to use in place: the best, else the averaged, else the last; in eval mode."""
+        """Put the weights to use in place: the best, else the averaged, else the last; in eval mode.
+
+        Raises:
+            TrainingError: a weight is not finite.
+        """
+        self.check_finite()
         self.monitor.disarm()
         if self.best_weights is not None:
             put_back(weights_of(self.objective), self.best_weights)

@@ -230,7 +230,6 @@ class _Training:
     def _evaluate(self) -> None:
         """Measure on dev; keep the best weights; tell the schedule; lose patience."""
         at, learner = self.progress, self.learner
-        learner.check_finite()
         at.fold()
         figures = learner.figures()
         event = at.event("evaluation", at.since_evaluation, learner.rate, self._seconds(self.clock()))
