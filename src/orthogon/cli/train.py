@@ -7,6 +7,7 @@ A run that was killed or stopped with Ctrl-C goes on where it was: orthogon trai
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,6 +60,8 @@ def finish(made: Run, out: Console, examples: bool = True) -> None:
     """Print one screen about a run that has just been trained, and write its report."""
     from orthogon.report.terminal import screen
 
+    if int(os.environ.get("RANK", "0")) > 0:  # one of several processes under torchrun: the first speaks for all
+        return
     if made.status == "interrupted":
         at = f" at step {made.info['steps']:,}" if "steps" in made.info else ""
         out.print(f"Stopped{at}; everything is saved. Go on with:")

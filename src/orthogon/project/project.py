@@ -236,6 +236,8 @@ class Project:
         Raises:
             OrthogonError: data, config or training cannot work; an unfinished run is marked failed with the reason.
         """
+        if self._follows():
+            return self._follow(config, resume=False)
         tell = listen or (lambda event: None)
         clock = time.monotonic()
         examples, task, splits, key, findings, config = self.prepare(config, tell)
@@ -275,6 +277,8 @@ class Project:
 
         if run.finished:
             raise RunError(f"run {run.id} is finished", str(run.folder), "Train a new one: orthogon train")
+        if self._follows():
+            return self._follow(parse(run.config), resume=True)
         tell = listen or (lambda event: None)
         clock = time.monotonic()
         config = parse(run.config)
@@ -359,6 +363,8 @@ class Project:
         from orthogon.metrics.select import at_threshold
         from orthogon.run import decide
         from orthogon.run.cost import measure
+        from orthogon.training import distributed
+        from orthogon.training.device import choose_device
         from orthogon.training.loop import fit
         from orthogon.training.plan import plan
 
@@ -369,18 +375,21 @@ class Project:
         parameters = sum(parameter.numel() for parameter in network.parameters())
         run.note(parameters=parameters, network=type(network).__name__)
         tell({"event": "network", "name": type(network).__name__, "parameters": parameters})
-        objective = task.objective(network, train, dev, config.training)
-        if not resume:
-            tell({"event": "plan", "text": str(plan(objective, config.training))})
-        result: FitResult = fit(
-            objective,
-            config.training,
-            run.folder,
-            seed=config.seed,
-            resume=resume,
-            listen=tell,
-            expected_loss=task.expected_loss(),
-        )
+        device = choose_device(config.training.device)
+        with distributed.process_group(device):
+            distributed.from_first([int(run.id)], device)  # the other processes wait for it in `_follow`
+            objective = task.objective(network, train, dev, config.training)
+            if not resume:
+                tell({"event": "plan", "text": str(plan(objective, config.training))})
+            result: FitResult = fit(
+                objective,
+                config.training,
+                run.folder,
+                seed=config.seed,
+                resume=resume,
+                listen=tell,
+                expected_loss=task.expected_loss(),
+            )
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
         earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
@@ -417,6 +426,47 @@ class Project:
         seconds = round(earlier + time.monotonic() - clock, 2)
         run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
+
+    @staticmethod
+    def _follows() -> bool:
+        from orthogon.training.distributed import follows
+
+        return follows()
+
+    def _follow(self, config: ProjectConfig, resume: bool) -> Run:
+        """Under torchrun, all that a process but the first does: its share of every batch of the first one's run.
+
+        The first process writes and speaks for all; the run it made is read here as any later process would read it.
+        """
+        import torch
+
+        from orthogon.data.split import load_splits
+        from orthogon.project.config import parse
+        from orthogon.training import distributed
+        from orthogon.training.device import choose_device
+        from orthogon.training.loop import fit
+
+        device = choose_device(config.training.device)
+        with distributed.process_group(device):  # met once the first process has everything ready
+            (number,) = distributed.from_first([0], device)
+            run = Run(self.folder / "runs" / f"{int(number):04d}")
+            config, task = parse(run.config), run.task()
+            examples = self.read(config)
+            splits = load_splits(self.folder / "splits", run.info["splits_key"])
+            assert splits is not None
+            train = examples.take(splits["train"])
+            dev = examples.take(splits["dev"]) if "dev" in splits else None
+            torch.manual_seed(config.seed)
+            objective = task.objective(task.network(), train, dev, config.training)
+            fit(
+                objective,
+                config.training,
+                run.folder,
+                seed=config.seed,
+                resume=resume,
+                expected_loss=task.expected_loss(),
+            )
+        return run
 
     def _measured(self, task: Task, examples: Examples, splits: Splits, seed: int) -> dict[str, NDArray[np.int64]]:
         """Ids to answer and score: every held-out part, and a stratified sample of train."""

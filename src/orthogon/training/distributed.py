@@ -23,6 +23,11 @@ def rank() -> int:
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
+def follows() -> bool:
+    """Whether torchrun started this process beside a first one, which writes and speaks for all."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
 def world() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
