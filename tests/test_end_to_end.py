@@ -58,6 +58,9 @@ def test_a_step_is_taken_and_set_beside_what_was_expected(tmp_path: Path) -> Non
     assert outcome.measured is not None
     assert (child.derived / "outcome.json").exists()
     assert [entry["event"] for entry in run.project.logbook()].count("step taken") == 1
+    for one in (run, child):
+        offered = {(step.knob, step.gap) for step in og.next_steps(one)}
+        assert outcome.verdict == "helped" or (ours[0].knob, ours[0].gap) not in offered
 
 
 KILLED = """

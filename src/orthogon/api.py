@@ -478,8 +478,18 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
 
 def next_steps(run: Run, k: int = 3) -> list[Step]:
     """Up to k steps that aim at the largest material gap, ranked; empty for a healthy run."""
-    found = advice.next_steps(run.diagnose(), run.config, run.info["split_sizes"], k=k)
+    found = advice.next_steps(run.diagnose(), run.config, run.info["split_sizes"], k=k, tried=_tried(run))
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
+
+
+def _tried(run: Run) -> set[tuple[str, str]]:
+    """(knob, gap) of the steps that were taken from this run, or on the way to it, and did not help."""
+    taken = [entry for entry in run.project.logbook() if entry["event"] == "step taken"]
+    parents = {entry["run"]: entry["parent"] for entry in taken}
+    way = [run.id]
+    while way[-1] in parents:
+        way.append(parents[way[-1]])
+    return {(entry["knob"], entry["gap"]) for entry in taken if entry["verdict"] != "helped" and entry["parent"] in way}
 
 
 def pick(steps: Sequence[Step], number: int) -> Step:

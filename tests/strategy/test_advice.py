@@ -115,6 +115,16 @@ def test_steps_aim_at_the_primary_cause_and_promise_at_most_its_gap():
     assert steps[0].title == "stronger augmentation (task.augment 1.0)"
 
 
+def test_a_step_that_did_not_help_is_not_offered_again():
+    found = diagnosed((300, 1000), (310, 1000))
+    first = next_steps(found, IMAGES, {})[0]
+    after = next_steps(found, IMAGES, {}, tried={(first.knob, first.gap)})
+    assert first.knob not in {step.knob for step in after}
+    assert [step.number for step in after] == [1, 2, 3]
+    other = next_steps(found, IMAGES, {}, tried={(first.knob, VARIANCE)})  # tried against another gap
+    assert other[0].knob == first.knob
+
+
 def test_a_bias_that_is_an_upper_limit_asks_for_the_human_level():
     assumed = next_steps(diagnosed((300, 1000), (310, 1000)), IMAGES, {})
     assert [step.knob for step in assumed] == ["wider network", "learning-rate race", "human level"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -67,7 +67,13 @@ class Step:
         return {**values, "gain_at_most": self.gain_at_most._asdict(), "title": self.title}
 
 
-def next_steps(diagnosis: Diagnosis, config: Mapping[str, Any], sizes: Mapping[str, int], k: int = 3) -> list[Step]:
+def next_steps(
+    diagnosis: Diagnosis,
+    config: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    k: int = 3,
+    tried: Collection[tuple[str, str]] = (),
+) -> list[Step]:
     """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why).
 
     Args:
@@ -75,6 +81,7 @@ def next_steps(diagnosis: Diagnosis, config: Mapping[str, Any], sizes: Mapping[s
         config: the run's resolved config as nested dicts.
         sizes: examples in each split.
         k: how many at most. What only a person can do takes one place, the last.
+        tried: (knob, gap) of steps that were taken on the way here and did not help; they are not offered again.
     """
     cause = diagnosis.primary
     if cause == HEALTHY:
@@ -85,7 +92,11 @@ def next_steps(diagnosis: Diagnosis, config: Mapping[str, Any], sizes: Mapping[s
     applicable: list[tuple[Knob, dict[str, Any]]] = []
     for knob in knobs_for(cause):
         changes = knob.change(config, share)
-        if changes is None or (knob.name == "human level" and not (gap and gap.at_most)):
+        if (
+            changes is None
+            or (knob.name, knob.gap) in tried
+            or (knob.name == "human level" and not (gap and gap.at_most))
+        ):
             continue
         applicable.append((knob, changes))
     applicable.sort(key=lambda pair: -pair[0].fraction / max(pair[0].cost_runs, 0.1))
