@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,16 +59,25 @@ class Stored:
         path: the file.
         levels: column -> the texts that its codes stand for.
         keeper: lives as long as the file is needed, where the file is a temporary one.
+        maps: the mappings handed out.
     """
 
     path: Path
     levels: Mapping[str, pa.Array]
     keeper: object = None
+    maps: list[mmap.mmap] = field(default_factory=list)
 
     def mapped(self) -> pa.Table:
         """The whole table, memory-mapped: pages are read when touched."""
-        batches = pa.ipc.open_file(pa.memory_map(str(self.path))).read_all()
-        return self.decode(batches)
+        with self.path.open("rb") as file:
+            self.maps.append(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        return self.decode(pa.ipc.open_file(pa.py_buffer(self.maps[-1])).read_all())
+
+    def forget(self) -> None:
+        """Give back the memory of pages that were touched; they are read again when needed."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for mapping in self.maps:
+                mapping.madvise(mmap.MADV_DONTNEED)
 
     def tables(self, columns: Sequence[str]) -> Iterator[pa.Table]:
         """Some columns, block by block, read and not mapped, so that what was seen does not stay in memory."""
@@ -208,7 +218,13 @@ class TableExamples(Examples):
             at = rows if at is None else at[rows]
         if at is not None:
             table = pa.table([take(column, at) for column in table.columns], names=table.column_names)
-        return _frame(table)
+        frame = _frame(table)
+        self._forget()
+        return frame
+
+    def _forget(self) -> None:
+        if self.stored is not None:
+            self.stored.forget()
 
     def chunks(self, rows_per_chunk: int = CHUNK_ROWS, columns: Sequence[str] | None = None) -> Iterator[pd.DataFrame]:
         """The frame in pieces of at most so many rows, in order, without all of it in memory at once."""
@@ -242,6 +258,11 @@ class TableExamples(Examples):
         return [str(level) for level in pc.unique(as_texts(values).drop_null()).to_pylist()]
 
     def targets(self) -> NDArray[Any]:
+        found = self._targets()
+        self._forget()
+        return found
+
+    def _targets(self) -> NDArray[Any]:
         if len(self.target_columns) == 1:
             return self._target(self.target_columns[0])
         out = np.empty((len(self), len(self.target_columns)), dtype=object)

@@ -30,7 +30,17 @@ from orthogon.errors import ConfigError, DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics, multilabel_metrics
 from orthogon.metrics.intervals import gap_interval
 from orthogon.metrics.regression import regression_metrics
-from orthogon.metrics.score import Additive, Metric, Records, Scores, additive_metric, for_target, mean_over, ratio
+from orthogon.metrics.score import (
+    Additive,
+    Metric,
+    Records,
+    Scores,
+    additive_metric,
+    for_target,
+    mean_over,
+    ratio,
+    significant,
+)
 from orthogon.models.tabular import Head, HeadKind, TabularNet
 from orthogon.nn.tabular import quantile_edges
 from orthogon.tasks.task import Answers, Baseline, Card, Importance, Task, TaskConfig
@@ -502,9 +512,7 @@ class Tabular(Task):
     # -- inside -------------------------------------------------------------------------------------------------
 
     def _frames(self, examples: TableExamples) -> Iterator[pd.DataFrame]:
-        sources = self.encoder.sources()
-        for first in range(0, len(examples), CHUNK_ROWS):
-            yield examples.frame(sources, np.arange(first, min(first + CHUNK_ROWS, len(examples))))
+        return examples.chunks(CHUNK_ROWS, self.encoder.sources())
 
     def _chunks(self, examples: Examples) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
         return (self.encoder.encode(frame) for frame in self._frames(_table(examples)))
@@ -754,7 +762,7 @@ def _absent(value: Any) -> bool:
 def _text(target: Target, value: Any) -> str:
     if _absent(value):
         return "unknown"
-    return f"{float(value):.4g}" if target.kind == "regression" else level_text(value)
+    return significant(float(value)) if target.kind == "regression" else level_text(value)
 
 
 def _records(
