@@ -175,7 +175,9 @@ def test_a_second_start_adds_a_run_and_shows_what_changed(cli, home: Path) -> No
     assert code == 0, err
     assert "Against run 0001: seed 0 → 3" in out
     code, out, _ = cli("runs", "--json")
-    assert [row["run"] for row in json.loads(out)["runs"]][:2] == ["0001", "0002"]
+    rows = json.loads(out)["runs"]
+    assert [row["run"] for row in rows][:2] == ["0001", "0002"]
+    assert [row["what"] for row in rows][:2] == ["first system", "seed 0 → 3 (against run 0001)"]
     assert (home / "people.csv").read_bytes() == before
     code, out, err = cli("compare", "1", "2")
     assert code == 0, err

@@ -254,6 +254,7 @@ class Project:
                 "problem": getattr(task, "reason", ""),
                 "parent": parent,
                 "knob": knob,
+                "changed": self._changed(config, parent),
                 "expected": dict(expected or {}),
             },
         )
@@ -265,6 +266,19 @@ class Project:
                 write_json(run.folder / "schema.json", examples.schema())
             self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
         return run
+
+    def _changed(self, config: ProjectConfig, parent: str | None) -> str:
+        """What sets this config apart from its parent's, or else the latest finished run's; empty for the first."""
+        from orthogon.project.config import differences
+
+        finished = [run for run in self.runs() if run.finished]
+        if not finished:
+            return ""
+        before = next((run for run in finished if run.id == parent), finished[-1])
+        changed = differences(before.config, config.model_dump(mode="json"))
+        shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:4])
+        more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
+        return f"{shown or 'the same config'}{more} (against run {before.id})"
 
     def resume(self, run: Run, listen: Listener | None = None) -> Run:
         """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
