@@ -111,17 +111,25 @@ def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
 
 
 def _columns(answers: Answers, classes: list[str], unlike: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-    """The CSV's columns: numbers and strings of each answer, one column a class for probabilities."""
-    columns: dict[str, NDArray[Any]] = {"answer": answers.values["answer"]}
-    for name, values in answers.values.items():
-        if name == "probs" and values.ndim == 2 and len(classes) == values.shape[1]:
+    """The CSV's columns: numbers and strings of each answer, one column a class for probabilities.
+
+    Several targets have their answers as (n, targets) and each target's own values as "answer_0", "confidence_0";
+    the columns bear the targets' names.
+    """
+    answer = answers.values["answer"]
+    several = answer.ndim == 2
+    names = classes if several and len(classes) == answer.shape[1] else [str(k) for k in range(answer.shape[-1])]
+    columns: dict[str, NDArray[Any]] = {} if several else {"answer": answer}
+    if several:
+        columns = {f"answer_{name}": answers.values.get(f"answer_{k}", answer[:, k]) for k, name in enumerate(names)}
+    for key, values in answers.values.items():
+        kind, _, number = key.rpartition("_")
+        if key == "probs" and values.ndim == 2 and len(classes) == values.shape[1]:
             columns |= {f"p_{label}": values[:, k] for k, label in enumerate(classes)}
-        elif name != "answer" and values.ndim == 1:
-            columns[name] = values
-    if columns["answer"].ndim == 2:
-        answer = columns.pop("answer")
-        names = classes if len(classes) == answer.shape[1] else [str(k) for k in range(answer.shape[1])]
-        columns = {f"answer_{name}": answer[:, k] for k, name in enumerate(names)} | columns
+        elif several and kind in ("answer", "confidence") and number.isdecimal():
+            columns[f"{kind}_{names[int(number)]}"] = values
+        elif key != "answer" and values.ndim == 1:
+            columns[key] = values
     columns["unlike_train"] = np.round(unlike, 3)
     return columns
 
