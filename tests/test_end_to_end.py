@@ -29,6 +29,9 @@ def test_start_diagnose_and_use(source: str, tmp_path: Path) -> None:
     assert {rung.name for rung in diagnosis.rungs} >= {"train", "dev", "test"}
     assert diagnosis.to_dict() == og.Diagnosis.from_dict(diagnosis.to_dict()).to_dict()
     assert "<" in diagnosis._repr_html_()
+    for name, figure in run.report_data().figures[run.metric.title].items():  # one figure, one interval
+        rung = diagnosis.rung(name)
+        assert (figure.value, figure.low, figure.high) == (rung.value, rung.low, rung.high)
     assert run.baselines()[0]["name"]
     page = run.write_report().read_text()
     assert "http://" not in page.replace("http://www.w3.org", "")

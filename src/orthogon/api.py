@@ -226,7 +226,7 @@ class Run(run_folder.Run):
         parts = {name: self.scores(name) for name in self.splits()}
         figures: dict[str, dict[str, Figure]] = {}
         for each in task.metrics().values():
-            figures[each.title] = {name: _figure(part, each) for name, part in parts.items()}
+            figures[each.title] = {name: _figure(part, each, seed) for seed, (name, part) in enumerate(parts.items())}
         baselines = []
         for entry in self.baselines():
             baselines.append(BaselineFigure(entry["name"], _error(entry["scores"], metric), entry["seconds"]))
@@ -701,9 +701,9 @@ def inspect_data(
 # -- parts ------------------------------------------------------------------------------------------------------
 
 
-def _figure(scores: Scores, metric: Metric) -> Figure:
-    """The metric as people quote it, with its 95 % interval."""
-    found = interval(scores, metric)
+def _figure(scores: Scores, metric: Metric, seed: int = 0) -> Figure:
+    """The metric as people quote it, with its 95 % interval; the diagnosis draws each split by its place as seed."""
+    found = interval(scores, metric, seed=seed)
     return Figure(found.value, found.low, found.high)
 
 
