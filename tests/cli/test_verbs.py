@@ -130,6 +130,15 @@ def test_next_speaks_the_unit_of_a_regression(cli, home: Path) -> None:
     assert "points" not in out
 
 
+@pytest.mark.parametrize("wrong", ["training.optimiser=addam", "training.optimiser_args={bettas: 1}"])
+def test_an_optimiser_that_cannot_be_leaves_no_project_behind(cli, home: Path, wrong: str) -> None:
+    code, _, err = cli("start", "people.csv", "--target", "buys", "--project", "typo", "--set", wrong)
+    assert code == 2
+    assert "training.optimiser" in err
+    assert "Did you mean" in err
+    assert not (home / "typo").exists()
+
+
 def test_predict_names_its_columns_where_nothing_could_be_read(cli, home: Path) -> None:
     (home / "ragged.csv").write_text("height,weight,colour\n1,2,red,4,5\n1,2\n")
     code, out, err = cli("predict", "ragged.csv")

@@ -318,10 +318,13 @@ class Project:
         self, config: ProjectConfig, tell: Listener = lambda event: None
     ) -> tuple[Examples, Task, Splits, str, list[Finding], ProjectConfig]:
         """Everything before training: (examples, fitted task, splits, their key, findings, resolved config)."""
+        import torch
+
         from orthogon.data.checks import check
         from orthogon.project.config import resolve, with_kind
         from orthogon.run.cost import COSTS, unknown_limit
         from orthogon.tasks import task_class
+        from orthogon.training.optimisers import make_optimiser
 
         tell({"event": "stage", "stage": "reading the data"})
         examples = self.read(config)
@@ -348,6 +351,8 @@ class Project:
             raise DataError(first.message, "; ".join(first.places[:3]) or config.data.source, first.remedy)
         train = examples.take(splits["train"])
         config = resolve(config, kind, task.suggest(train))
+        # An optimiser that does not exist, or refuses its arguments, is told before a run or a project is made of it.
+        make_optimiser(dict(torch.nn.Linear(1, 1).named_parameters()), None, config.training)
         task = cls(config.task_config(), seed=config.seed)
         tell({"event": "stage", "stage": "fitting the transforms"})
         task.fit(train)
