@@ -409,6 +409,7 @@ class Project:
                 listen=tell,
                 expected_loss=task.expected_loss(),
             )
+        del objective  # what it holds of train must not stand beside the baselines
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
         earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
