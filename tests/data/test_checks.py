@@ -136,6 +136,8 @@ def test_exact_copies(tmp_path: Path) -> None:
     assert found.places[0].endswith("rows.csv, row 602")
     many = table(tmp_path, pd.concat([frame, frame[:100]]))
     assert named(check(many), "duplicate-exact").severity == "warning"
+    one = named(check(table(tmp_path, pd.concat([frame, frame[:1]]))), "duplicate-exact")
+    assert one.message.startswith("1 example (0.2%) is an exact copy of another input in the columns the network reads")
 
 
 def test_conflicting_labels_name_both_places(tmp_path: Path) -> None:

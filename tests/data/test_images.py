@@ -176,7 +176,7 @@ def test_crop_keeps_the_middle_and_squash_keeps_everything(tmp_path: Path) -> No
 def test_class_folders(tmp_path: Path) -> None:
     examples = read(folder(tmp_path, {"dog": 2, "cat": 3}))
     assert examples.targets().tolist() == ["cat"] * 3 + ["dog"] * 2
-    assert examples.reason == "5 pictures in 2 classes: each folder is a class."
+    assert examples.reason == "5 pictures in 2 classes: each folder is a class"
     assert str(examples[0].origin) == str(tmp_path / "cat" / "000.png")
     assert examples.given_split is None
 

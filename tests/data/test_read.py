@@ -153,6 +153,80 @@ def test_names_of_rows_as_r_writes_them(tmp_path: Path) -> None:
     assert examples.input_columns == ("x",)
 
 
+def test_names_of_rows_are_said_and_known_again(tmp_path: Path) -> None:
+    rows = "".join(f"car {chr(97 + k)}\t{k}.5\t{k % 2}\n" for k in range(20))
+    examples = table(tmp_path / "a.tsv", "x\ty\n" + rows, target="y")
+    assert list(examples.column_types) == ["row", "x", "y"]
+    assert "which has none for the row names in front" in examples.reason
+    (chunk,) = chunks_of(tmp_path / "new.tsv", "x\ty\nq\t7.5\t1\nr\t8.5\t1\n", examples.schema())
+    assert chunk.frame()["x"].tolist() == [7.5, 8.5]
+
+
+WIDE = [
+    "".join(f"c{k},{k % 7},{k % 3},{k % 2}\n" for k in range(30)),  # texts that differ: an id, one comma too many
+    "".join(f"{k % 7},{k % 3},{k % 2},9\n" for k in range(30)),
+    "".join(f"{k},{k % 3},{k % 2},\n" for k in range(1, 31)),  # counted rows, and a separator at the end of each
+    "".join(f"{k},{k % 3},{k % 2},8,9\n" for k in range(30)),
+    "".join(f"{k % 7},{k % 3}\n" for k in range(30)),
+]
+
+
+@pytest.mark.parametrize("rows", WIDE)
+def test_rows_of_another_length_than_the_header_are_never_shifted(tmp_path: Path, rows: str) -> None:
+    found = len(rows.split("\n")[0].split(","))
+    with pytest.raises(DataError, match=rf"row 3 has {found} fields, the header has 3; 30 of the first 30") as error:
+        table(tmp_path / "a.csv", "id,b,y\n\n" + rows, target="y")
+    assert "(rows 3, 4, 5, 6, 7, ...)" in error.value.what
+    assert error.value.where == f"{tmp_path / 'a.csv'}, row 3"
+    assert "quotes" in error.value.remedy
+
+
+@pytest.mark.parametrize("row", ["1,39,State-gov,5", "39,State-gov,5,6,7", "39,State-gov"])
+def test_new_rows_of_another_length_than_their_header_are_refused(tmp_path: Path, row: str) -> None:
+    schema = table(tmp_path / "a.csv", text()).schema()
+    found = row.count(",") + 1
+    with pytest.raises(DataError, match=f"row 2 has {found} fields, the header has 3") as error:
+        chunks_of(tmp_path / "new.csv", "age,work,gain\n" + f"{row}\n" * 3, schema)
+    assert error.value.where == f"{tmp_path / 'new.csv'}, row 2"
+
+
+def test_new_rows_without_names_and_of_another_length_are_refused(tmp_path: Path) -> None:
+    schema = table(tmp_path / "a.csv", text()).schema()
+    with pytest.raises(DataError, match=r"row 1 has 5 fields and no row holds names: .* has 4 columns") as error:
+        chunks_of(tmp_path / "new.csv", "39,5,6,7,8\n" * 3, schema)
+    assert error.value.where == f"{tmp_path / 'new.csv'}, row 1"
+    assert "age, work, gain" in error.value.remedy
+
+
+def test_values_of_new_rows_that_could_not_be_used_are_named(tmp_path: Path) -> None:
+    rows = "".join(f"{k}.5,{'ab'[k % 2]},2024-01-{k + 1:02},{k % 2}\n" for k in range(25))
+    schema = table(tmp_path / "a.csv", "n,c,d,y\n" + rows, target="y").schema()
+    new = "n,c,d,y\n1,a,2024-02-01,x\nabc,B.,2024-02-01,1\n3,z,soon,1\n,,,1\n5,a,2024-02-01,1\nlow,a,2024-02-01,1\n"
+    first, second = chunks_of(tmp_path / "new.csv", new, schema, rows_per_chunk=4)
+    assert first.problems == {
+        1: 'n "abc" is not a number: taken as missing',
+        2: 'c "z" is not a known level; d "soon" is not a date: taken as missing',
+    }
+    assert second.problems == {1: 'n "low" is not a number: taken as missing'}
+
+
+def test_a_project_folder_does_not_hide_the_built_in_data_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("iris", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "orthogon.yaml").write_text("data:\n  source: iris\n")
+    assert len(read(DataConfig(source="iris"))) == 150
+    with pytest.raises(UsageError, match='"other" is a project of Orthogon, not data') as error:
+        read(DataConfig(source="other"))
+    assert_helps(error.value)
+
+
+def test_one_row_is_one_row(tmp_path: Path) -> None:
+    assert "holds 1 row of 2 columns" in table(tmp_path / "a.csv", "x,y\n1,2\n", target="y").reason
+
+
 def test_empty_rows_and_columns_without_a_name(tmp_path: Path) -> None:
     examples = table(tmp_path / "a.csv", "x,,y\n\n1,a,2\n,,\n3,b,4\n\n", target="y")
     assert list(examples.column_types) == ["x", "c1", "y"]

@@ -84,9 +84,37 @@ def test_other_files_are_tables(tmp_path: Path, content: str) -> None:
 
 
 def test_pairs_that_look_like_a_table_are_told_how_to_be_pairs(tmp_path: Path) -> None:
-    (tmp_path / "roman.tsv").write_text("".join(f"{'X' * k}I\t{10 * k + 1}\n" for k in range(30)))
+    (tmp_path / "roman.csv").write_text("".join(f"{'X' * k}I,{10 * k + 1}\n" for k in range(30)))
     with pytest.raises(UsageError, match=r"--target c1; or, if these are pairs of strings: --set data.format=strings"):
-        read(DataConfig(source=str(tmp_path / "roman.tsv")))
+        read(DataConfig(source=str(tmp_path / "roman.csv")))
+
+
+@pytest.mark.parametrize("header", ["", "roman\tarabic\n"])
+@pytest.mark.parametrize("targets", [[str(10 * k + 1) for k in range(30)], ["odd", "even"] * 15])
+def test_a_tsv_of_texts_and_anything_is_pairs(tmp_path: Path, header: str, targets: list[str]) -> None:
+    content = header + "".join(f"{'X' * k}I\t{target}\n" for k, target in enumerate(targets))
+    examples = pairs(tmp_path / "roman.tsv", content)
+    assert examples.target_strings.tolist() == targets
+    assert "because roman.tsv is a TSV of two columns, the first of mostly different texts" in examples.reason
+    assert read(DataConfig(source=str(tmp_path / "roman.tsv"), target="-1")).modality == "table"
+
+
+def test_a_tsv_of_few_texts_or_of_numbers_is_a_table(tmp_path: Path) -> None:
+    for content in (
+        "".join(f"w{k % 3}\tv{k % 2}\n" for k in range(30)),
+        "".join(f"{k}\tv{k % 2}\n" for k in range(30)),
+    ):
+        (tmp_path / "a.tsv").write_text(content)
+        with pytest.raises(UsageError, match="which column is to be predicted"):
+            read(DataConfig(source=str(tmp_path / "a.tsv")))
+
+
+def test_new_strings_in_a_wide_table_are_told_what_the_run_was_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 5)
+    with pytest.raises(DataError, match="trained on pairs of strings, and the file has 3 columns: a, b, c") as error:
+        list(read_new(str(tmp_path / "t.csv"), DataConfig(source="pairs.tsv")))
+    assert error.value.where == str(tmp_path / "t.csv")
+    assert "one string a line" in error.value.remedy
 
 
 def test_format_overrules(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from orthogon.data.examples import SPLIT_NAMES, Examples, Finding, Severity, Splits
+from orthogon.data.examples import SPLIT_NAMES, Examples, Finding, Severity, Splits, plural
 from orthogon.data.split import Difference, differ
 
 SHOWN = 5  # places that a finding names
@@ -135,7 +135,11 @@ def unreadable(data: _Data) -> Iterator[Finding]:
     if aside:
         places = tuple(f"{origin}: {why}" for origin, why in aside[:SHOWN])
         total = data.n + len(aside)
-        message = f"{len(aside):,} of {total:,} examples could not be read and are set aside, the first: {places[0]}."
+        are = "is" if len(aside) == 1 else "are"
+        message = (
+            f"{len(aside):,} of {plural(total, 'example')} could not be read and {are} set aside, "
+            f"the first: {places[0]}."
+        )
         yield Finding("unreadable", "warning", message, len(aside), places, "Repair or remove them.")
 
 
@@ -149,10 +153,12 @@ def duplicate_exact(data: _Data) -> Iterator[Finding]:
         return
     share = count / len(data.keys)
     known = data.splits is not None and data.examples.given_split is None
+    copies = "is an exact copy" if count == 1 else "are exact copies"
+    where = " in the columns the network reads" if data.table is not None else ""
     yield Finding(
         "duplicate-exact",
         "warning" if share >= MANY_COPIES else "note",
-        f"{count:,} examples ({share:.1%}) are exact copies of another input{data.sampled}.",
+        f"{plural(count, 'example')} ({share:.1%}) {copies} of another input{where}{data.sampled}.",
         count,
         data.places(data.keyed[np.flatnonzero(repeated)[:SHOWN]]),
         ("Copies stay in one part, so they leak nothing. " if known else "")
@@ -209,11 +215,12 @@ def duplicate_across(data: _Data) -> Iterator[Finding]:
     crossing = np.flatnonzero(held)[np.isin(data.keys[held], train)]
     if len(crossing):
         share = len(crossing) / max(int(held.sum()), 1)
+        are, they = ("is", "it flatters") if len(crossing) == 1 else ("are", "they flatter")
         yield Finding(
             "duplicate-across",
             "warning" if share >= FEW_ACROSS else "note",
-            f"{len(crossing):,} examples of dev or test ({share:.1%}) are also in train{data.sampled}: "
-            "they flatter the system.",
+            f"{plural(len(crossing), 'example')} of dev or test ({share:.1%}) {are} also in train"
+            f"{data.sampled}: {they} the system.",
             len(crossing),
             data.places(data.keyed[crossing]),
             "Remove them from train, or let Orthogon split.",
@@ -727,7 +734,8 @@ def time_leak(data: _Data) -> Iterator[Finding]:
         yield Finding(
             "time-leak",
             "warning",
-            f"{len(late):,} examples of train are later than the first of test ({first}).",
+            f"{plural(len(late), 'example')} of train {'is' if len(late) == 1 else 'are'} later than the first of test "
+            f"({first}).",
             len(late),
             data.places(late),
             "Move them behind it, or let Orthogon split by data.time.",

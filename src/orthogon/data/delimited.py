@@ -38,6 +38,7 @@ BOMS = (
 _NUMBER = re.compile(r"^[$€£]?\s*[+-]?(\d[\d,. ]*\d|\d)?\.?([eE][+-]?\d+)?\s*%?$")
 _PLAIN = re.compile(r"^[+-]?(0|[1-9]\d{0,14})?(\.\d*)?([eE][+-]?\d+)?$")  # as `types` says, without leading zeros
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_ID_WORD = re.compile(r"^(id|key|name|index)$|[_ -]id$|[a-z](Id|ID)$")
 _HEADER_WORD = re.compile(r"^[^\W\d][\w .()/%#-]{0,40}$")
 
 
@@ -54,6 +55,7 @@ class Dialect:
         header: the first row holds names.
         names: of the columns, in order.
         plain_numbers: for each column, whether its first values are all plain numbers (and no codes like 00123).
+        row_names: the first column holds names of rows and has no name in the header; it is called "row".
     """
 
     encoding: str
@@ -64,11 +66,13 @@ class Dialect:
     header: bool
     names: tuple[str, ...]
     plain_numbers: tuple[bool, ...]
+    row_names: bool = False
 
     def words(self) -> str:
         """ "comma-separated, UTF-8, names in the first row"."""
         encoding = {"utf-8": "UTF-8", "utf-8-sig": "UTF-8"}.get(self.encoding, self.encoding)
         names = "names in the first row" if self.header else "no names in the first row"
+        names += ", which has none for the row names in front" if self.row_names else ""
         return f"separated by {DELIMITER_WORDS.get(self.delimiter, repr(self.delimiter))}, {encoding}, {names}"
 
 
@@ -203,6 +207,8 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
         path: the file.
         config: what the user said about it.
         expected: column names known from elsewhere: with half of them in the first row, it is a header.
+    Raises:
+        DataError: no table, a name that is used twice, or rows that have not as many fields as the header.
     """
     text, encoding = head_text(path, config.encoding)
     physical = lines_of(text)[: 2 * SNIFF_ROWS]
@@ -211,7 +217,8 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
     told = re.fullmatch(r"sep=(.)", physical[skip].strip(), re.IGNORECASE)
     if told and len(physical) > skip + 1:
         skip, delimiter = skip + 1, told[1] if delimiter == "auto" else delimiter
-    lines = [line for line in physical[skip:] if line.strip()]
+    numbers = [k + 1 for k, line in enumerate(physical) if k >= skip and line.strip()]
+    lines = [physical[number - 1] for number in numbers]
     quote = _find_quote(lines)
     if delimiter == "auto":
         delimiter = _find_delimiter(lines, quote, prefer="\t" if ".tsv" in path.name or ".tab" in path.name else ",")
@@ -223,14 +230,21 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
     rows = split_rows(lines, delimiter, quote)
     width = mode(len(row) for row in rows)
     while rows[0] and rows[0][0].startswith("#") and len(rows[0]) != width:  # a comment
-        rows, skip = rows[1:], skip + 1
+        rows, numbers, skip = rows[1:], numbers[1:], skip + 1
         while skip < len(physical) and not physical[skip].strip():
             skip += 1
     named = has_header(rows, width, expected)
+    row_names = False
+    if len(rows[0]) != width and (named or _is_known_header(rows[0], config, expected)):
+        one_short = len(rows[0]) == width - 1
+        row_names = one_short and ("row" in expected if expected else _have_names(rows, width, delimiter))
+        if not row_names and not (one_short and config.columns is not None):
+            raise _uneven(path, rows, numbers)
+        named = True
     if named:
         names = [name.strip() for name in rows[0]]
         if len(names) == width - 1:
-            names = ["row", *names]  # as R writes it: no name over the row names
+            names = ["row", *names]
         names = [name or f"c{j}" for j, name in enumerate(names)]
     else:
         names = [f"c{j}" for j in range(width)]
@@ -262,7 +276,51 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
     body = [row for row in rows[int(named) :] if len(row) == width]
     blank = {"", *config.missing}
     plain = [all(_PLAIN.match(row[j].strip()) or row[j].strip() in blank for row in body) for j in range(width)]
-    return Dialect(encoding, delimiter, quote, quote in text, skip, named, tuple(names), tuple(plain))
+    return Dialect(encoding, delimiter, quote, quote in text, skip, named, tuple(names), tuple(plain), row_names)
+
+
+def _is_known_header(first: Sequence[str], config: DataConfig, expected: Sequence[str]) -> bool:
+    """Whether the first row holds half of the names that are expected, or a target that the user named."""
+    cells = [cell.strip().casefold() for cell in first]
+    if expected:
+        known = {name.casefold() for name in expected}
+        return len(cells) > 1 and 2 * sum(cell in known for cell in cells) >= len(cells)
+    targets = (config.target,) if isinstance(config.target, str) else config.target or ()
+    return any(target.casefold() in cells for target in targets if not re.fullmatch(r"-?\d*:?-?\d*", target))
+
+
+def _have_names(rows: Sequence[Sequence[str]], width: int, delimiter: str) -> bool:
+    """Whether rows of one field more than the header have row names in front, as R's write.table gives them.
+
+    They count the rows; or, where white space or tabs separate, they are different texts. A separator at the end of
+    each row, or a comma inside a text, gives one field more too.
+    """
+    body = [row for row in rows[1:] if len(row) == width]
+    front = [row[0].strip() for row in body]
+    if not any(row[-1].strip() for row in body):
+        return False
+    if all(re.fullmatch(r"\d{1,9}", name) for name in front):
+        return int(front[0]) in (0, 1) and all(int(b) == int(a) + 1 for a, b in pairwise(front))
+    different = len(set(front)) == len(front) and not any(_NUMBER.match(name) for name in front)
+    return different and delimiter in (WHITESPACE, "\t") and not _ID_WORD.search(rows[0][0].strip())
+
+
+def _uneven(path: Path, rows: Sequence[Sequence[str]], numbers: Sequence[int]) -> DataError:
+    """What to raise where most rows have not as many fields as the header."""
+    header = len(rows[0])
+    if len(numbers) != len(rows):  # a text in quotes goes over several lines
+        numbers = [numbers[0] + k for k in range(len(rows))]
+    other = [(number, len(row)) for number, row in zip(numbers, rows, strict=True) if len(row) != header]
+    row, found = other[0]
+    more = f"; {len(other):,} of the first {len(rows) - 1:,} rows differ from it" if len(other) > 1 else ""
+    if more:
+        more += f" (rows {', '.join(str(number) for number, _ in other[:5])}{', ...' if len(other) > 5 else ''})"
+    return DataError(
+        f"row {row} has {found} field{'s' if found != 1 else ''}, the header has {header}{more}.",
+        f"{path}, row {row}",
+        "Give every row as many fields as the header. A separator inside a text needs quotes around the text; a "
+        "column without a name needs one.",
+    )
 
 
 def split_rows(lines: Sequence[str], delimiter: str, quote: str) -> list[list[str]]:

@@ -118,3 +118,8 @@ class Finding:
     count: int = 0
     places: tuple[str, ...] = field(default=())  # the first few origins
     remedy: str = ""
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """ "1 row", "1,204 rows", "2 copies"."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -547,7 +547,7 @@ def read_image_folder(config: DataConfig, cache: Path | None = None) -> FolderIm
     examples = _examples(found, config, cache)
     num_classes = len(set(examples.labels.tolist()))
     classes = "class" if num_classes == 1 else "classes"
-    examples.reason = f"{len(examples):,} pictures in {num_classes} {classes}: {found.reason}."
+    examples.reason = f"{len(examples):,} pictures in {num_classes} {classes}: {found.reason}"
     return examples
 
 

@@ -45,7 +45,7 @@ def read(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any
         DataError: the source cannot be read.
     """
     path = Path(config.source).expanduser()
-    if not path.exists():
+    if not path.exists() or is_project(path):
         from orthogon.data.builtin import BUILTIN
 
         if config.source in BUILTIN:
@@ -57,6 +57,8 @@ def read(config: DataConfig, cache: Path | None = None, schema: Mapping[str, Any
                         "Leave it out: the data is split by itself. To have files: orthogon data get " + config.source,
                     )
             return BUILTIN[config.source].load(config)
+        if path.exists():
+            raise UsageError(f'"{path}" is a project of Orthogon, not data.', "data.source", "Give its data.")
         raise _no_source(config.source, BUILTIN)
     if path.is_file():
         check_readable(path)
@@ -110,12 +112,17 @@ def read_new(
     return read_new_pairs(source, config, rows_per_chunk)
 
 
+def is_project(path: Path) -> bool:
+    """Whether a path is a project folder, which is never data: one may bear the name of the built-in data it is of."""
+    return (path / "orthogon.yaml").is_file()
+
+
 def kind_of(path: Path, config: DataConfig) -> str:
     """What a source is taken for: "images", "strings" or "table".
 
     A folder is images. So is a picture and, with format "images", a manifest of pictures. A file is pairs of strings
-    where it is JSON lines, or where it has exactly two columns of mostly different texts and no target is named;
-    anything else is a table.
+    where it is JSON lines, or where it has exactly two columns of mostly different texts and no target is named (in a
+    .tsv file only the first column need be such); anything else is a table.
     """
     if config.format != "auto":
         return config.format

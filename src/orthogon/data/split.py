@@ -25,7 +25,7 @@ from scipy.stats import chi2_contingency, ks_2samp
 
 from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
-from orthogon.data.examples import SPLIT_NAMES, Examples, Splits
+from orthogon.data.examples import SPLIT_NAMES, Examples, Splits, plural
 from orthogon.errors import ConfigError, DataError, RunError, did_you_mean
 
 TRAIN, TRAIN_DEV, DEV, TEST = range(4)  # positions in SPLIT_NAMES
@@ -254,7 +254,7 @@ def _wanted(
         needed = 4 if config.target_domain is not None else 3 - len(given)
         if num_candidates < needed:
             raise DataError(
-                f"{_plural(num_candidates, 'example')}{whom} cannot be split into train, dev and test.",
+                f"{plural(num_candidates, 'example')}{whom} cannot be split into train, dev and test.",
                 examples.name,
                 f"Add examples: at least {needed}, better 30 or more.",
             )
@@ -500,7 +500,7 @@ def _reason(
     if examples.groups is not None:
         said.append(f"no {config.group or 'group'} in two parts")
     if num_copies:
-        said.append(f"{_plural(num_copies, 'copy', 'copies')} kept beside the first")
+        said.append(f"{plural(num_copies, 'copy', 'copies')} kept beside the first")
     if SPLIT_NAMES[TRAIN_DEV] in parts:
         said.append("train_dev held out of train")
     if config.train_fraction < 1:
@@ -509,10 +509,6 @@ def _reason(
         said.append(f"{num_unlabelled} without a target left out")
     text = "; ".join(said)
     return text[:1].upper() + text[1:] + "." if text else ""
-
-
-def _plural(count: int, one: str, many: str = "") -> str:
-    return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
 # -- on disk ------------------------------------------------------------------------------------------------------

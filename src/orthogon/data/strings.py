@@ -119,8 +119,8 @@ def _objects(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
 def looks_like_pairs(path: Path, config: DataConfig) -> bool:
     """Whether a file is better read as pairs of strings than as a table.
 
-    JSON lines always are. A text table is where it has exactly two columns, both mostly different texts that are
-    neither numbers nor dates, and no target is named.
+    JSON lines always are. A text table is where no target is named and it has exactly two columns, both of mostly
+    different texts that are neither numbers nor dates; in a .tsv file the second column may hold anything.
     """
     name = _unpacked_name(path)
     if name.endswith(JSON_SUFFIXES):
@@ -128,11 +128,12 @@ def looks_like_pairs(path: Path, config: DataConfig) -> bool:
     if config.target is not None or name.endswith((".parquet", ".pq")):
         return False
     dialect = sniff(path, config)
-    if len(dialect.names) != 2 or any(dialect.plain_numbers):
+    tsv = name.endswith(".tsv") and dialect.delimiter == "\t"
+    if len(dialect.names) != 2 or any(dialect.plain_numbers[:1] if tsv else dialect.plain_numbers):
         return False
     text, _ = head_text(path, config.encoding)
     rows = [row for row in _rows(text, dialect) if len(row) == 2][int(dialect.header) :][:PEEK_ROWS]
-    for j in (0, 1):
+    for j in (0,) if tsv else (0, 1):
         column = [row[j] for row in rows]
         if len(set(column)) < MOSTLY * len(column):
             return False
@@ -219,14 +220,19 @@ def _read_text_pairs(path: Path, config: DataConfig, new: bool) -> _File:
         columns = [1, 0] if _target_field(dialect.names, config, path) == dialect.names[0] else [0, 1]
     width = len(dialect.names)
     if width != 2 and not (new and width == 1):
+        if new:
+            raise DataError(
+                f"the run was trained on pairs of strings, and the file has {width} columns: "
+                f"{', '.join(dialect.names[:8])}.",
+                str(path),
+                "Give a file with one string a line, or a TSV or JSONL file as in training.",
+            )
         raise DataError(
             f"pairs of strings need two columns, and the file has {width}: {', '.join(dialect.names[:8])}.",
             str(path),
             "Give a file of two columns: source, tab, target; or set data.format to table.",
         )
-    part = _File(
-        path, f"pairs of strings, because {path.name} has two columns of mostly different texts ({dialect.words()})"
-    )
+    part = _File(path, "")
     for line, row in _numbered_rows(text, dialect):
         if line <= dialect.skip + int(dialect.header) or not any(cell.strip() for cell in row):
             continue
@@ -240,6 +246,14 @@ def _read_text_pairs(path: Path, config: DataConfig, new: bool) -> _File:
                 part.pairs.append((line, source, target or None))
             else:
                 part.leave_out(line, "the target is empty" if source else "the source is empty")
+    targets = [target for _, _, target in part.pairs]
+    if config.format == "strings":
+        why = f"data.format says so, and {path.name} has two columns"
+    elif len(set(targets)) < MOSTLY * len(targets) or any(dialect.plain_numbers):
+        why = f"{path.name} is a TSV of two columns, the first of mostly different texts, and no target is named"
+    else:
+        why = f"{path.name} has two columns of mostly different texts"
+    part.reason = f"pairs of strings, because {why} ({dialect.words()})"
     return part
 
 

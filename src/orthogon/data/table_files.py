@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
 from orthogon.data.delimited import BadRow, Dialect, other_encoding, read_batches, sniff, unpacked_size
-from orthogon.data.examples import Finding, Origin
+from orthogon.data.examples import Finding, Origin, plural
 from orthogon.data.tables import FileRows, Stored, TableExamples
 from orthogon.data.types import ColumnType, convert, infer_type, match_levels
 from orthogon.errors import ConfigError, DataError, UsageError, did_you_mean
@@ -35,6 +35,7 @@ SAMPLE_BYTES = 16 << 20  # of a large file, for its types
 STORED_ROWS = 1 << 16  # a block of the file that we write
 MOST_LEVELS = 1 << 20  # of a category; more are kept as plain texts
 FIRST_PLACES = 5
+LONGEST_SHOWN = 80  # characters of a value in a message
 STORED_FORMAT = 1
 _CODES = pa.dictionary(pa.int32(), pa.string())
 
@@ -248,9 +249,12 @@ def _add_roles(examples: TableExamples, config: DataConfig, sources: Sequence[So
 def _reason(sources: Sequence[Source], examples: TableExamples) -> str:
     first = sources[0]
     how = "Parquet" if first.dialect is None else first.dialect.words()
-    more = "".join(f", and {source.num_rows:,} rows of {source.path.name} for {source.split}" for source in sources[1:])
+    more = "".join(
+        f", and {plural(source.num_rows, 'row')} of {source.path.name} for {source.split}" for source in sources[1:]
+    )
     return (
-        f"a table, because {first.path.name} holds {first.num_rows:,} rows of {len(first.names)} columns ({how}){more}"
+        f"a table, because {first.path.name} holds {plural(first.num_rows, 'row')} of "
+        f"{plural(len(first.names), 'column')} ({how}){more}"
     )
 
 
@@ -475,6 +479,37 @@ def _lost_values(
     return findings
 
 
+def _problems(
+    raw: pa.Table,
+    values: pa.Table,
+    types: Mapping[str, ColumnType],
+    inputs: Sequence[str],
+    known: Mapping[str, frozenset[str]],
+) -> dict[int, str]:
+    """Row -> which of its inputs are no values of their column's type, or levels that the training table lacks."""
+    said: dict[int, list[str]] = {}
+    for name in inputs:
+        before, after, kind = raw.column(name), values.column(name), types[name].kind
+        if kind in ("number", "date"):
+            if after.null_count <= before.null_count:
+                continue
+            odd = pc.and_(pc.is_valid(before), pc.is_null(after))
+            why = f"is not a {kind}: taken as missing"
+        elif name in known:
+            column = _array(after)
+            new = [code for code, level in enumerate(column.dictionary.to_pylist()) if level not in known[name]]
+            if not new:
+                continue
+            odd = pc.is_in(column.indices, value_set=pa.array(new, column.indices.type))
+            why = "is not a known level"
+        else:
+            continue
+        at = np.flatnonzero(odd.to_numpy(zero_copy_only=False) if isinstance(odd, pa.Array) else odd.to_numpy())
+        for k, text in zip(at.tolist(), before.take(pa.array(at)).to_pylist(), strict=True):
+            said.setdefault(k, []).append(f'{name} "{str(text)[:LONGEST_SHOWN]}" {why}')
+    return {k: "; ".join(parts) for k, parts in said.items()}
+
+
 def _match_to(
     train: pa.Table, values: pa.Table, types: Mapping[str, ColumnType], source: Source
 ) -> tuple[pa.Table, list[Finding]]:
@@ -501,7 +536,7 @@ def _matched(name: str, matched: Mapping[str, str], source: Source, count: int) 
     return Finding(
         "labels-matched",
         "note",
-        f'"{name}" is written differently in {source.path.name}: {shown} ({count:,} rows).',
+        f'"{name}" is written differently in {source.path.name}: {shown} ({plural(count, "row")}).',
         count,
         (str(source.path),),
         "If these are different things, rename them in one of the files.",
@@ -709,6 +744,7 @@ def read_new_table(
     file = open_source(Path(source).expanduser(), "", config, expected=schema["columns"])
     names = _known_columns(file, schema)
     train = _levels_table(schema, names)
+    known = {name: frozenset(schema["levels"][name]) for name in train.column_names}
     told = 0  # rows set aside that an earlier chunk has listed
     for raw in _new_blocks(file, config):
         start = file.num_rows
@@ -717,12 +753,15 @@ def read_new_table(
         rows = file.file_rows(0)
         notes = _lost_values(raw, values, types, rows, start)
         values, matched = _match_to(train, values, types, file)
+        problems = _problems(raw, values, types, schema["inputs"], known)
         for at in range(0, values.num_rows, rows_per_chunk):
             part = values.slice(at, rows_per_chunk)
             first = start + at
             examples = _new_examples(
                 part, types, schema, source, replace(rows, start=-first, count=first + part.num_rows)
             )
+            stop = at + part.num_rows
+            examples.problems = {k - at: said for k, said in problems.items() if at <= k < stop}
             if at == 0:
                 examples.notes = notes + matched
                 examples.set_aside, told = _set_aside([file])[told:], len(file.bad)
@@ -810,6 +849,14 @@ def _known_columns(file: Source, schema: Mapping[str, Any]) -> list[str]:
                 file.names = tuple(names)
                 file.dialect = replace(file.dialect, names=file.names)
                 break
+        else:
+            if not file.dialect.header:
+                raise DataError(
+                    f"row {file.first_row} has {plural(len(file.names), 'field')} and no row holds names: the table "
+                    f"trained on has {plural(len(columns), 'column')}, targets included.",
+                    f"{file.path}, row {file.first_row}",
+                    f"Put the names in the first row: {', '.join(inputs[:8])}{', ...' if len(inputs) > 8 else ''}.",
+                )
     absent = [name for name in inputs if name not in file.names]
     if absent:
         free = [name for name in file.names if name not in columns]

@@ -141,6 +141,7 @@ class TableExamples(Examples):
         self.reason = reason
         self.notes: list[Finding] = []
         self.set_aside: list[tuple[Origin, str]] = []
+        self.problems: dict[int, str] = {}  # of new rows: position -> values that could not be used as they are
         self.left_out: dict[str, str] = {}  # column -> why the network does not see it
         self.stored: Stored | None = None
         self._fingerprint: str | None = None

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthogon.data.config import DataConfig
-from orthogon.data.read import read, read_new
-from orthogon.errors import DataError
+from orthogon.data.read import IMAGE_SUFFIXES, read, read_new
+from orthogon.errors import DataError, UsageError
 from orthogon.metrics.score import Scores
 from orthogon.metrics.select import Threshold, at_threshold
 from orthogon.run.decide import answers_at, with_costs
@@ -40,7 +40,8 @@ def predict(
     """Answer new inputs chunk by chunk and write a CSV: one row an input, in order, also for those set aside.
 
     Columns: origin, answer, confidence and one probability a class where there are any, unlike_train (0 typical,
-    above 1 outside what train held), problem (why an input could not be read).
+    above 1 outside what train held), problem (why an input could not be read, or which of its values could not be used:
+    a text in a column of numbers, a level that is not known; such a row is answered all the same).
 
     Args:
         run: a finished run.
@@ -48,10 +49,12 @@ def predict(
         out: the CSV to write; standard output if None. An existing file is not overwritten.
         listen: called with the number of inputs answered so far.
     Raises:
-        UsageError: `out` exists, or its folder does not. DataError: nothing in the source can be read.
+        UsageError: `out` exists, or its folder does not; or the source is of another kind than the run's data.
+        DataError: nothing in the source can be read.
     """
     if out is not None:
         refuse_to_write(Path(out))
+    refuse_other_kind(run.config["task"]["kind"], Path(source).expanduser())
     task, network = run.task(), run.network()
     config = DataConfig(**{**run.config["data"], "source": str(source)})
     classes = task.class_names()
@@ -74,8 +77,9 @@ def predict(
                 header = ["origin", *columns, "problem"]
                 writer.writerow(header)
             origins = [str(examples[i].origin) for i in range(len(examples))]
+            problems: dict[int, str] = getattr(examples, "problems", {})
             for i, origin in enumerate(origins):
-                writer.writerow([origin, *(_cell(column[i]) for column in columns.values()), ""])
+                writer.writerow([origin, *(_cell(column[i]) for column in columns.values()), problems.get(i, "")])
             done.answered += len(examples)
             done.unlike_train += int((columns["unlike_train"] > UNLIKE).sum())
             listen(done.answered)
@@ -89,6 +93,28 @@ def predict(
     if part is not None:
         part.replace(Path(str(out)))
     return done
+
+
+def refuse_other_kind(task: str, source: Path) -> None:
+    """Say what a run was trained on where new inputs are of another kind.
+
+    Raises:
+        UsageError: a file that is no picture for a task on pictures; a folder or a picture for one on strings.
+    """
+    picture = source.suffix.lower() in IMAGE_SUFFIXES
+    if task == "image_classification" and source.is_file() and not picture:
+        raise UsageError(
+            f'"{source}" is no picture, and the run was trained on pictures.',
+            "",
+            f"Give a folder of pictures, or one picture ({', '.join(IMAGE_SUFFIXES)}).",
+        )
+    if task == "seq2seq" and (source.is_dir() or (source.is_file() and picture)):
+        what = "folder" if source.is_dir() else "picture"
+        raise UsageError(
+            f'"{source}" is a {what}, and the run was trained on pairs of strings.',
+            "",
+            "Give a file with one string a line, or a TSV or JSONL file as in training.",
+        )
 
 
 def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
