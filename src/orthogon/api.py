@@ -726,8 +726,10 @@ def _absolute(source: str) -> str:
     """
     if not source:
         raise UsageError("no data is named", "", "For instance: orthogon start digits")
+    from orthogon.data.read import is_project
+
     path = Path(source).expanduser()
-    return str(path.resolve()) if path.exists() else source
+    return str(path.resolve()) if path.exists() and not is_project(path) else source
 
 
 def _refuse_other_source(project: Project, source: str) -> None:
@@ -743,10 +745,12 @@ def _refuse_other_source(project: Project, source: str) -> None:
 
 def _check_place(place: Path, source: str) -> None:
     """Refuse a project folder that is a file, or that lies in the data."""
+    from orthogon.data.read import is_project
+
     data, remedy = Path(source).expanduser(), "Name a folder of its own: --project NAME-orthogon"
     if any(part.exists() and not part.is_dir() for part in (place, *place.parents)):
         raise UsageError("the project needs a folder, and this is a file", str(place), remedy)
-    if data.is_dir() and place.resolve().is_relative_to(data.resolve()):
+    if data.is_dir() and not is_project(data) and place.resolve().is_relative_to(data.resolve()):
         raise UsageError("a project is never made inside the data", str(place), remedy)
 
 

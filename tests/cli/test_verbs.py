@@ -121,6 +121,34 @@ def test_predict_answers_and_keeps_going_past_a_bad_row(cli, home: Path) -> None
     assert "exists already" in err
 
 
+def test_predict_names_the_values_it_could_not_use(cli, home: Path) -> None:
+    (home / "odd.csv").write_text("height,weight,colour\n2.0,abc,red\n-2.0,0,mauve\n1.0,0,green\n")
+    code, out, err = cli("predict", "odd.csv")
+    assert code == 0, err
+    rows = list(csv.DictReader(out.splitlines()))
+    assert [row["problem"] for row in rows] == [
+        'weight "abc" is not a number: taken as missing',
+        'colour "mauve" is not a known level',
+        "",
+    ]
+    assert all(row["answer"] for row in rows)
+
+
+def test_predict_never_shifts_columns(cli, home: Path) -> None:
+    (home / "wide.csv").write_text("height,weight,colour\n" + "7,2.0,0,red\n" * 3)
+    code, _, err = cli("predict", "wide.csv")
+    assert code == 1
+    assert "row 2 has 4 fields, the header has 3" in err
+
+
+def test_a_project_may_bear_the_name_of_its_built_in_data(cli, home: Path) -> None:
+    for _ in range(2):
+        code, _, err = cli("start", "iris", "--project", "iris", *QUICK)
+        assert code == 0, err
+    code, _, err = cli("train", "--project", "iris", *QUICK)
+    assert code == 0, err
+
+
 def test_next_speaks_the_unit_of_a_regression(cli, home: Path) -> None:
     code, _, err = cli("start", "people.csv", "--target", "height", "--project", "heights", *QUICK)
     assert code == 0, err
