@@ -73,7 +73,8 @@ class Run(run_folder.Run):
             trivial_error=self.metric.error(baselines[0]["scores"]) if baselines else None,
             seeds=[{name: run.scores(name) for name in run.splits()} for run in self._other_seeds()],
             candidates=[run.scores("dev") for run in self._rivals()],
-            mismatch_declared=self.config["data"]["target_domain"] is not None,
+            mismatch_declared=any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
+            ordered_in_time=self.config["data"].get("time") is not None,
         )
         write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
@@ -478,7 +479,8 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
 
 def next_steps(run: Run, k: int = 3) -> list[Step]:
     """Up to k steps that aim at the largest material gap, ranked; empty for a healthy run."""
-    found = advice.next_steps(run.diagnose(), run.config, run.info["split_sizes"], k=k, tried=_tried(run))
+    sizes, tried, history = run.info["split_sizes"], _tried(run), run.history()
+    found = advice.next_steps(run.diagnose(), run.config, sizes, k=k, tried=tried, history=history)
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
 
 

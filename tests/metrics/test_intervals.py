@@ -237,3 +237,27 @@ def test_fifty_thousand_units_take_few_weights():
     assert string_metrics()["error"].additive is not None
     assert interval(scores, METRICS["f1"]).method == "bootstrap, BCa"
     assert estimate(scores, ERROR).method == "Wilson"
+
+
+def test_one_unit_has_no_interval_but_all_that_can_be():
+    """One example, or one group: a share lies in [0, 1], other errors are at least 0; proportions have Wilson's."""
+    one = Scores({"squared": np.array([4.0]), "absolute": np.array([2.0]), "truth": np.array([1.0])}, np.arange(1))
+    for name in ("rmse", "mae"):
+        found = estimate(one, regression_metrics()[name]).interval()
+        assert (found.value, found.low, found.high) == (2, 0, np.inf)
+        change = paired_difference(one, one, regression_metrics()[name]).interval()
+        assert (change.value, change.low, change.high) == (0, -np.inf, np.inf)
+    same_group = estimate(wrong(2, 8, np.zeros(8)), ERROR).interval()
+    assert (same_group.value, same_group.low, same_group.high) == (0.25, 0, 1)
+    assert estimate(wrong(2, 8, np.zeros(8)), METRICS["accuracy"]).p_above(0.01) >= 0.5
+    alone = estimate(wrong(1, 1), ERROR).interval()
+    assert (alone.low, alone.high) == pytest.approx([float(x) for x in wilson(1, 1, z_of(0.95))])
+
+
+def test_limits_stay_within_what_a_metric_can_be():
+    edits = Scores({"edits": np.array([1, 1, 90]), "length": np.array([9, 10, 9]), "wrong": np.ones(3)}, np.arange(3))
+    pooled, share = (estimate(edits, string_metrics()[name]) for name in ("character_error", "edit_distance"))
+    assert pooled.interval().high > pooled.value > 1  # more edits than characters
+    for level in (0.5, 0.95, 0.9999):
+        assert 0 <= share.interval(level).low <= share.value <= share.interval(level).high <= 1
+        assert pooled.interval(level).low >= 0

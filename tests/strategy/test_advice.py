@@ -8,7 +8,7 @@ import pytest
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
 from orthogon.strategy.advice import Outcome, measure_step, next_steps, note
-from orthogon.strategy.diagnosis import BIAS, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE, diagnose
+from orthogon.strategy.diagnosis import BIAS, DRIFT, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE, diagnose
 from orthogon.strategy.knobs import KNOBS, knobs_for, read
 
 ERROR = classification_metrics(["no", "yes"])["error"]
@@ -92,7 +92,7 @@ def test_every_knob_is_declared_whole_and_only_early_stopping_is_not_orthogonal(
         assert knob.wrong_if
         assert 0 <= knob.fraction < 1
     assert [knob.name for knob in KNOBS if not knob.orthogonal] == ["early stopping"]
-    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, OVERFIT, SMALL_DEV}
+    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, OVERFIT, SMALL_DEV}
     for config in (IMAGES, STRINGS):
         for knob in KNOBS:  # what is overridden is there to be overridden
             for key in knob.change(config, 0.05) or {}:
@@ -130,6 +130,54 @@ def test_a_bias_that_is_an_upper_limit_asks_for_the_human_level():
     assert [step.knob for step in assumed] == ["wider network", "learning-rate race", "human level"]
     given = next_steps(diagnosed((300, 1000), (310, 1000), human_level=0.01), IMAGES, {})
     assert "human level" not in [step.knob for step in given]
+
+
+def evaluations(loss, dev_loss=None):
+    dev_loss = loss if dev_loss is None else dev_loss
+    return [{"step": 10 * i, "loss": a, "dev_loss": b} for i, (a, b) in enumerate(zip(loss, dev_loss, strict=True))]
+
+
+FALLING = [2.0 * 0.95**i for i in range(20)]
+FLAT = [2.0, 1.0, *[0.5] * 18]
+
+
+@pytest.mark.parametrize(
+    ("config", "loss", "dev_loss", "longer_is_first"),
+    [
+        (IMAGES, FALLING, FALLING, True),
+        (IMAGES, FALLING, [1.0] * 20, True),  # train alone still falls
+        (IMAGES, FLAT, FALLING, True),  # dev alone still falls
+        (IMAGES, FLAT, FLAT, False),
+        (IMAGES, [2.0, 1.0], [2.0, 1.0], False),  # two evaluations tell nothing
+        (IMAGES, [float("nan")] * 20, [None] * 20, False),
+        (IMAGES, FLAT, [*FLAT[:-1], 0.49], False),  # 20 epochs, as planned
+        (STRINGS, FLAT, [*FLAT[:-1], 0.49], True),  # a budget of steps ended it where it was best
+        (STRINGS, FLAT, FLAT, False),
+    ],
+)
+def test_training_longer_comes_first_where_a_loss_was_still_falling(config, loss, dev_loss, longer_is_first):
+    found = diagnosed((300, 1000), (310, 1000))
+    steps = next_steps(found, config, {}, history=evaluations(loss, dev_loss))
+    assert (steps[0].knob == "longer training") is longer_is_first
+    if longer_is_first:
+        assert steps[0].reason.endswith("Seen in this run: a loss was still falling at the end.")
+    else:
+        assert [s.knob for s in steps] == [s.knob for s in next_steps(found, config, {})]
+
+
+def test_training_longer_lengthens_the_minutes_that_limit_it_too():
+    limited = {**IMAGES, "training": {**TRAINING, "minutes": 3}}
+    assert change("longer training", limited, BIAS) == {"training.epochs": 40, "training.minutes": 6}
+
+
+def test_a_split_in_time_is_offered_a_train_dev_set_and_newer_data():
+    config = {**IMAGES, "data": {"target_domain": None, "time": "day"}}
+    options = {"mismatch_declared": True, "ordered_in_time": True}
+    (unsplit,) = next_steps(diagnosed((5, 1000), (400, 1000), **options), config, {})
+    assert (unsplit.knob, unsplit.overrides) == ("train-dev set", {"data.train_dev": 0.1})
+    (drift,) = next_steps(diagnosed((5, 1000), (10, 1000), test=(120, 1000), **options), config, {"dev": 1000})
+    assert (drift.knob, drift.gap, drift.who) == ("newer training data", DRIFT, "you")
+    assert "hoice" not in drift.reason
 
 
 def test_what_only_a_person_can_do_is_said_with_its_figure():

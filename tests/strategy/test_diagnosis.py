@@ -14,8 +14,10 @@ from orthogon.errors import UsageError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.regression import regression_metrics
 from orthogon.metrics.score import Scores
+from orthogon.metrics.strings import string_metrics
 from orthogon.strategy.diagnosis import (
     BIAS,
+    DRIFT,
     HEALTHY,
     MATERIAL,
     MISMATCH,
@@ -278,6 +280,72 @@ def test_candidates_on_other_examples_are_refused():
         UsageError, match=r"candidates: Candidate 1 was scored on 30 examples.*\nCompare candidates on one"
     ):
         selection_optimism([wrong(1, 40), wrong(1, 30)], ERROR)
+
+
+def test_one_system_alone_was_not_chosen_on_dev():
+    sets = {"train": wrong(2, 800), "dev": wrong(4, 800), "test": wrong(100, 800)}
+    alone = diagnose(sets, ERROR, candidates=[sets["dev"]])
+    assert alone.primary == OVERFIT
+    assert "choices" not in alone.summary()
+    assert "chosen" not in alone.summary()
+    assert "overfitting" not in alone.summary()
+    assert "The main limit is dev-test difference, 12.0 %" in alone.summary()
+    compared = diagnose(sets, ERROR, candidates=[sets["dev"], wrong(300, 800)])
+    assert "choices made on the dev set" in compared.summary()
+
+
+def test_a_split_in_time_names_drift_and_blames_no_choice():
+    sets = {"train": wrong(2, 800), "dev": wrong(60, 800), "test": wrong(160, 800)}
+    found = diagnose(sets, ERROR, candidates=[sets["dev"]], mismatch_declared=True, ordered_in_time=True)
+    assert found.primary == DRIFT
+    assert found.causes == (DRIFT, UNSPLIT)
+    assert found.gap(OVERFIT) is None
+    assert "The main limit is drift over time, 12.5 %" in found.summary()
+    assert "test comes after dev: the data drifts over time" in found.summary()
+    assert "dev differs in kind or in time" in found.summary()
+    assert "choices" not in found.summary()
+    assert found.recipe[0] == "newer training data"
+
+
+def test_the_first_sentence_reads_well_whatever_the_metrics_title():
+    scores = {"train": wrong(2, 800), "dev": wrong(35, 350)}
+    assert diagnose(scores, ERROR).summary().startswith("On dev the error rate is 10.0 % (95% interval 7.3 % to")
+    strings = diagnose(scores, string_metrics()["error"]).summary()
+    assert strings.startswith("On dev the error is 10.0 % (strings not exactly right; 95% interval 7.3 % to")
+    turned = diagnose(scores, classification_metrics("ab")["accuracy"]).summary()
+    assert turned.startswith("On dev the error is 10.0 % (1 - accuracy; 95%")
+
+
+def test_intervals_over_seeds_stay_within_what_a_share_can_be():
+    """Dev errors 0, 1 and 30 % over seeds: Student's t with 2 degrees reaches far below 0, and is cut there."""
+    runs = [{"train": wrong(0, 300, i), "dev": wrong(k, 300, i)} for i, k in enumerate((0, 3, 90))]
+    dev = diagnose(runs[0], ERROR, seeds=runs).rung("dev")
+    assert dev.low == 0
+    assert dev.high <= 1
+    bad = [{"train": wrong(290, 300, i), "dev": wrong(k, 300, i)} for i, k in enumerate((300, 297, 210))]
+    found = diagnose(bad[0], ERROR, seeds=bad)
+    assert found.num_seeds == 3
+    assert all(0 <= rung.low <= rung.value <= rung.high <= 1 for rung in found.rungs)
+    assert all(-1 <= gap.low <= gap.high <= 1 for gap in found.gaps)
+
+
+def test_one_example_in_dev_has_no_interval_and_is_still_shown():
+    def run(error):
+        sizes = {"train": (50, 0.001), "dev": (1, error), "test": (1, error)}
+        return {name: Scores({"squared": np.full(n, e**2)}, np.arange(n)) for name, (n, e) in sizes.items()}
+
+    sets = run(1.0)
+    for seeds in ([], [run(1.1), run(1.2)]):
+        found = diagnose(sets, regression_metrics("m")["rmse"], seeds=seeds)
+        assert (found.rung("dev").low, found.rung("dev").high) == (0, np.inf)
+        assert found.primary == SMALL_DEV
+        assert "with 1 example the dev set cannot tell" in found.summary()
+        assert "interval 0 m to ∞" in found.summary()
+        out = io.StringIO()
+        Console(file=out, width=80).print(found)
+        assert "[0, ∞]" in out.getvalue()
+        assert "nan" not in found._repr_html_()
+        assert Diagnosis.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_a_missing_split_is_named_with_what_to_do():

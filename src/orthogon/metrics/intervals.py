@@ -153,6 +153,24 @@ def fixed(value: float) -> Estimate:
     return Estimate(value, lambda z: (value, value), 0.0, 0, "given")
 
 
+def possible(metric: Metric, difference: bool = False) -> tuple[float, float]:
+    """The range an error of this metric, or the difference of two, can have: [0, 1] for shares, [0, inf) otherwise."""
+    highest = 1.0 if metric.unit == "%" and not metric.exceeds_one else math.inf
+    return (-highest, highest) if difference else (0.0, highest)
+
+
+def unknown(value: float, n: int, bounds: tuple[float, float]) -> Estimate:
+    """A figure of fewer than two independent units: nothing shows its spread, so its limits are all that can be."""
+    low, high = bounds
+    most = ((high - low) / 2) ** 2  # the largest variance within the bounds
+    return Estimate(value, lambda z: (low, high), most, n, "one unit")
+
+
+def num_units(scores: Scores) -> int:
+    """Independent units: groups where there are any, else examples."""
+    return len(scores) if scores.groups is None else len(np.unique(scores.groups))
+
+
 def difference(later: Estimate, earlier: Estimate) -> Estimate:
     """later - earlier of two independent sets."""
 
@@ -288,14 +306,20 @@ def bootstrap(
     return np.concatenate([draw_errors(w[:, groups]) for w in _weights(num_groups, draws, rng, width=n)])
 
 
-def from_replicates(value: float, replicates: Floats, n: int, acceleration: float | None = None) -> Estimate:
-    """Limits from bootstrap draws: BCa where the acceleration is known, percentiles otherwise.
+def from_replicates(
+    value: float,
+    replicates: Floats,
+    n: int,
+    acceleration: float | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
+    """Limits from bootstrap draws: BCa where the acceleration is known, percentiles otherwise; within the bounds.
 
     Source: Efron 1987.
     """
     replicates = np.sort(replicates[~np.isnan(replicates)])
     if len(replicates) == 0:
-        return Estimate(value, lambda z: (-math.inf, math.inf), math.inf, n, "no draw could be computed")
+        return Estimate(value, lambda z: bounds, math.inf, n, "no draw could be computed")
     resolved = NORMAL.inv_cdf(1 - FEWEST_BEYOND / max(len(replicates), 2 * FEWEST_BEYOND + 1))
     bias, a = 0.0, 0.0
     if acceleration is not None:
@@ -311,7 +335,8 @@ def from_replicates(value: float, replicates: Floats, n: int, acceleration: floa
         inner = min(z, resolved)
         low, high = min(quantile(-inner), value), max(quantile(inner), value)
         stretch = z / inner if inner else 1.0
-        return value - (value - low) * stretch, value + (high - value) * stretch
+        low, high = value - (value - low) * stretch, value + (high - value) * stretch
+        return max(low, bounds[0]), min(high, bounds[1])
 
     method = "bootstrap, percentile" if acceleration is None else "bootstrap, BCa"
     return Estimate(value, limits, float(replicates.var()), n, method)
@@ -372,8 +397,10 @@ def estimate(scores: Scores, metric: Metric, *, draws: int = DRAWS, seed: int = 
             return proportion(int(wrong.sum()), len(wrong))
         if wrong.all() or not wrong.any():  # resampling would see no spread: count groups as the units
             return proportion(float(wrong.mean() * (groups.max() + 1)), int(groups.max()) + 1)
+    if num_units(scores) < 2:
+        return unknown(metric.error(scores), len(scores), possible(metric))
     values, acceleration = replicates([scores], metric, lambda errors: errors[0], draws, seed)
-    return from_replicates(metric.error(scores), values, len(scores), acceleration)
+    return from_replicates(metric.error(scores), values, len(scores), acceleration, possible(metric))
 
 
 def interval(scores: Scores, metric: Metric, level: float = 0.95, *, draws: int = DRAWS, seed: int = 0) -> Interval:
@@ -409,8 +436,11 @@ def paired_difference(a: Scores, b: Scores, metric: Metric, *, draws: int = DRAW
     groups = _group_codes(a.groups)
     if metric.kind == "proportion" and metric.record is not None and groups is None:
         return _paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (a, b)))
+    value, bounds = metric.error(b) - metric.error(a), possible(metric, difference=True)
+    if num_units(a) < 2:
+        return unknown(value, len(a), bounds)
     values, acceleration = replicates([a, b], metric, lambda errors: errors[1] - errors[0], draws, seed)
-    return from_replicates(metric.error(b) - metric.error(a), values, len(a), acceleration)
+    return from_replicates(value, values, len(a), acceleration, bounds)
 
 
 def gap_interval(

@@ -70,6 +70,7 @@ class Metric:
     additive, combine: where the metric is a function of sums, the statistics of the units and the function,
           (..., s) sums -> (...) values. Gives intervals their speed and BCa its acceleration.
     batch: (records, weights (B, n)) -> (B,) values, for metrics of the whole set that can share work between draws.
+    exceeds_one: of a share in name only, such as edits per true character.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Metric:
     additive: Callable[[Records], Additive] | None = None
     combine: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     batch: Callable[[Records, NDArray[Any]], NDArray[np.float64]] | None = None
+    exceeds_one: bool = False
 
     def value(self, scores: Scores, weights: NDArray[Any] | None = None) -> float:
         """The metric as people quote it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def string_metrics() -> dict[str, Metric]:
     metrics = [
         mean_metric("error", "strings not exactly right", "wrong", kind="proportion", unit="%"),
         mean_metric("exact_match", "exact match", "wrong", kind="proportion", higher_is_better=True, unit="%"),
-        additive_metric("character_error", "character error rate", _per_character, unit="%"),
+        replace(additive_metric("character_error", "character error rate", _per_character, unit="%"), exceeds_one=True),
         additive_metric("edit_distance", "normalised edit distance", _normalised, unit="%"),
     ]
     return {metric.name: metric for metric in metrics}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -24,7 +24,7 @@ from orthogon.strategy.diagnosis import (
     about,
     smallest_worth_acting_on,
 )
-from orthogon.strategy.knobs import Knob, knobs_for
+from orthogon.strategy.knobs import History, Knob, knobs_for
 
 
 class Gain(NamedTuple):
@@ -73,6 +73,7 @@ def next_steps(
     sizes: Mapping[str, int],
     k: int = 3,
     tried: Collection[tuple[str, str]] = (),
+    history: History = (),
 ) -> list[Step]:
     """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why).
 
@@ -82,6 +83,7 @@ def next_steps(
         sizes: examples in each split.
         k: how many at most. What only a person can do takes one place, the last.
         tried: (knob, gap) of steps that were taken on the way here and did not help; they are not offered again.
+        history: the run's evaluations in order, dicts with step, loss, dev_loss. A knob whose sign they show is first.
     """
     cause = diagnosis.primary
     if cause == HEALTHY:
@@ -90,6 +92,7 @@ def next_steps(
     size = gap.value if gap is not None else 0.0
     share = size if diagnosis.unit == "%" else 0.0  # thresholds on the size of a gap are in points
     applicable: list[tuple[Knob, dict[str, Any]]] = []
+    seen: set[str] = set()
     for knob in knobs_for(cause):
         changes = knob.change(config, share)
         if (
@@ -98,8 +101,11 @@ def next_steps(
             or (knob.name == "human level" and not (gap and gap.at_most))
         ):
             continue
+        if knob.seen is not None and knob.seen(config, history):
+            seen.add(knob.name)
+            knob = replace(knob, reason=f"{knob.reason} Seen in this run: {knob.sign}.")
         applicable.append((knob, changes))
-    applicable.sort(key=lambda pair: -pair[0].fraction / max(pair[0].cost_runs, 0.1))
+    applicable.sort(key=lambda pair: (pair[0].name not in seen, -pair[0].fraction / max(pair[0].cost_runs, 0.1)))
     ours = [pair for pair in applicable if pair[1]]
     theirs = [pair for pair in applicable if not pair[1]]
     places = k - 1 if theirs and k > 1 else k

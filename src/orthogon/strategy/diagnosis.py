@@ -30,16 +30,21 @@ from orthogon.metrics.intervals import (
     estimate,
     fixed,
     from_replicates,
+    num_units,
     over_seeds,
+    possible,
     proportion,
     seed_contrasts,
+    unknown,
     z_of,
 )
 from orthogon.metrics.score import Metric, Scores, significant
 
 BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch", "overfitting to dev"
-UNSPLIT = "variance or data mismatch"  # two distributions, and no train-dev set to tell
+UNSPLIT = "variance or data mismatch"  # two distributions, or two times, and no train-dev set to tell
+DRIFT = "drift over time"  # from dev to test where test comes after dev
 SMALL_DEV, HEALTHY = "dev set too small", "healthy"
+HARDER_TEST = "dev-test difference"  # what sentences call overfitting to dev where nothing was chosen on dev
 
 MATERIAL, UNCLEAR, SMALL = "material", "real, size unclear", "real but small"
 NEGLIGIBLE, REVERSED, UNDETERMINED, UNKNOWN = "negligible", "reversed", "undetermined", "unknown"
@@ -58,8 +63,10 @@ MEANING = {
     BIAS: "it does not fit even the examples it was trained on",
     VARIANCE: "it does worse on new examples than on those it was trained on",
     MISMATCH: "it does worse on your target data than on new data of the kind it was trained on",
-    UNSPLIT: "it does worse on dev than on train, and train is another kind of data, so the cause cannot be told",
+    UNSPLIT: "it does worse on dev than on train, and dev differs in kind or in time, so the cause cannot be told",
+    DRIFT: "test comes after dev: the data drifts over time",
     OVERFIT: "choices made on the dev set fit that set more than new data",
+    HARDER_TEST: "it does worse on test than on dev, and no other system was compared on dev, so the two sets differ",
     SMALL_DEV: "the dev set cannot tell a good system from a bad one",
     HEALTHY: "no gap is shown to be worth acting on",
 }
@@ -78,6 +85,7 @@ RECIPE: dict[str, tuple[str, ...]] = {
     ),
     MISMATCH: ("study how train and dev differ", "make train more like dev", "collect data like dev"),
     UNSPLIT: ("make a train-dev set",),
+    DRIFT: ("newer training data", "train again as new data come"),
     OVERFIT: ("bigger dev set", "fresh dev set"),
     SMALL_DEV: ("bigger dev set",),
     HEALTHY: (),
@@ -178,6 +186,8 @@ class Diagnosis:
     def show(self, value: float, sign: bool = False) -> str:
         """A figure in the metric's unit: 0.031 -> "3.1 %"."""
         plus = "+" if sign else ""
+        if math.isinf(value):
+            return "∞" if value > 0 else "-∞"
         if self.unit == "%":
             return f"{round(100 * value, 1) + 0.0:{plus}.1f} %"  # + 0.0: never "-0.0"
         return f"{significant(value + 0.0, plus)} {self.unit}".rstrip()
@@ -192,7 +202,7 @@ class Diagnosis:
         """ "[1.8, 5.4]": the figures alone, the unit stands beside the value."""
         if self.unit == "%":
             return f"[{round(100 * low, 1) + 0.0:.1f}, {round(100 * high, 1) + 0.0:.1f}]"
-        return f"[{significant(low)}, {significant(high)}]"
+        return f"[{significant(low)}, {significant(high)}]".replace("inf", "∞")
 
     def summary(self) -> str:
         """One paragraph for someone who has never seen an error ladder."""
@@ -230,7 +240,7 @@ class Diagnosis:
         table.add_column(f"{self.level:.0%} interval", no_wrap=True)
         table.add_column("", no_wrap=True)
         table.add_column("")
-        widest = max(rung.high for rung in self.rungs) or 1.0
+        widest = max(rung.value if math.isinf(rung.high) else rung.high for rung in self.rungs) or 1.0
         gap_before = {gap.later: gap for gap in self.gaps}
         for rung in self.rungs:
             gap = gap_before.get(rung.name)
@@ -256,7 +266,7 @@ class Diagnosis:
         return Group(table, Text(""), Text(self.summary()))
 
     def _repr_html_(self) -> str:
-        widest = max(rung.high for rung in self.rungs) or 1.0
+        widest = max(rung.value if math.isinf(rung.high) else rung.high for rung in self.rungs) or 1.0
         gap_before = {gap.later: gap for gap in self.gaps}
         rows = []
         for rung in self.rungs:
@@ -290,7 +300,7 @@ TITLE_WIDTH = 26  # characters of the ladder's first column; a longer title of t
 def _bar(rung: Rung, widest: float) -> str:
     """Full blocks up to the value, light ones up to the interval's end."""
     to_value = round(BAR_WIDTH * max(rung.value, 0) / widest)
-    to_high = round(BAR_WIDTH * max(rung.high, 0) / widest)
+    to_high = round(BAR_WIDTH * min(max(rung.high, 0), widest) / widest)
     return "█" * to_value + "░" * (to_high - to_value)
 
 
@@ -404,6 +414,7 @@ def diagnose(
     candidates: Sequence[Scores] = (),
     level: float = 0.95,
     mismatch_declared: bool = False,
+    ordered_in_time: bool = False,
     floor: Literal["people", "label noise"] = "people",
 ) -> Diagnosis:
     """Say where the error comes from, and which of its parts are real.
@@ -417,10 +428,11 @@ def diagnose(
         trivial_error: error of the trivial baseline (mean, majority), by which real-valued errors are judged.
         seeds: the same for runs of the same recipe with other seeds. With this run, 3 or more make the intervals
             cover the luck of training as well.
-        candidates: dev Scores of every system ever compared on this dev set.
+        candidates: dev Scores of every system ever compared on this dev set; with one alone nothing was chosen on it.
         level: of every interval.
         mismatch_declared: train holds another distribution than dev, so that without train-dev variance and
             mismatch cannot be told apart.
+        ordered_in_time: dev comes after train and test after dev, so that test above dev is drift.
         floor: what `human_level` is. Train below a floor of label noise has memorised noise; train below people
             says only that people are not the floor.
     Raises:
@@ -443,8 +455,12 @@ def diagnose(
         if contrasts is None:
             measured[name] = estimate(scores[name], metric, seed=position)
             continue
-        value, draws[name] = over_seeds([run[name] for run in runs if name in run], metric, contrasts, seed=position)
-        measured[name] = from_replicates(value, draws[name], len(scores[name]))
+        value, drawn = over_seeds([run[name] for run in runs if name in run], metric, contrasts, seed=position)
+        if num_units(scores[name]) < 2:
+            measured[name] = unknown(value, len(scores[name]), possible(metric))
+            continue
+        draws[name] = drawn
+        measured[name] = from_replicates(value, drawn, len(scores[name]), bounds=possible(metric))
     measured["floor"] = _floor(human_level, human_level_n, metric)
 
     e_train, e_dev, h = measured["train"].value, measured["dev"].value, measured["floor"].value
@@ -457,7 +473,7 @@ def diagnose(
             shortest = min(len(a), len(b))
             value = measured[later].value - measured[earlier].value
             n = min(measured[later].n, measured[earlier].n)
-            return from_replicates(value, a[:shortest] - b[:shortest], n)
+            return from_replicates(value, a[:shortest] - b[:shortest], n, bounds=possible(metric, difference=True))
         return difference(measured[later], measured[earlier])
 
     after_train = present[1]
@@ -468,7 +484,7 @@ def diagnose(
     if after_train == "train_dev":
         steps.append((MISMATCH, "train_dev", "dev"))
     if "test" in present:
-        steps.append((OVERFIT, "dev", "test"))
+        steps.append((DRIFT if ordered_in_time else OVERFIT, "dev", "test"))
     estimates = [step(later, earlier) for _, earlier, later in steps]
     adjusted = holm([each.p_above(delta) for each in estimates])
     ranks = np.argsort(np.argsort([each.p_above(delta) for each in estimates], kind="stable"))
@@ -520,7 +536,8 @@ def diagnose(
     if half_width > bearable and not material:
         causes.append(SMALL_DEV)
         unit_variance = measured["dev"].variance * measured["dev"].n
-        needed_n = max(needed_n or 0, math.ceil(z_of(level) ** 2 * unit_variance / bearable**2))
+        if math.isfinite(unit_variance):
+            needed_n = max(needed_n or 0, math.ceil(z_of(level) ** 2 * unit_variance / bearable**2))
     primary = causes[0] if causes else HEALTHY
 
     rungs = []
@@ -546,7 +563,7 @@ def diagnose(
         memorised_noise=h - e_train if floor == "label noise" and e_train < h else None,
         optimism=optimism,
     )
-    return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis))})
+    return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis, len(candidates) == 1))})
 
 
 def _same_run(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> bool:
@@ -569,40 +586,49 @@ def _error_title(metric: Metric) -> str:
     return f"1 - {metric.title}" if metric.higher_is_better else metric.title
 
 
-def _sentences(d: Diagnosis) -> Iterable[str]:
-    """The diagnosis in plain words: the error, its main source, the other gaps, what these figures cannot say."""
+def _sentences(d: Diagnosis, alone: bool) -> Iterable[str]:
+    """The diagnosis in plain words: the error, its main source, the other gaps, what these figures cannot say.
+
+    alone: no other system was ever compared on dev, so that nothing was chosen on it.
+    """
     dev = d.rung("dev")
-    yield (
-        f"On dev the {d.title} is {d.show(dev.value)} ({d.level:.0%} interval {d.show(dev.low)} to {d.show(dev.high)})."
-    )
+    interval = f"{d.level:.0%} interval {d.show(dev.low)} to {d.show(dev.high)}"
+    if "error" in d.title:
+        yield f"On dev the {d.title} is {d.show(dev.value)} ({interval})."
+    else:  # "strings not exactly right" names what is counted, not an error
+        yield f"On dev the error is {d.show(dev.value)} ({d.title}; {interval})."
+
+    def called(name: str) -> str:
+        return HARDER_TEST if name == OVERFIT and alone else name
+
     first = d.gap(d.primary)
     if first is not None and first.verdict == MATERIAL:
         at_most = "at most " if first.at_most else ""
         yield (
-            f"The main limit is {first.name}, {at_most}{d.show(first.value)} "
-            f"({d.show(first.low)} to {d.show(first.high)}): {MEANING[first.name]}."
+            f"The main limit is {called(first.name)}, {at_most}{d.show(first.value)} "
+            f"({d.show(first.low)} to {d.show(first.high)}): {MEANING[called(first.name)]}."
         )
     elif d.primary == OVERFIT:
         yield f"The main limit is {OVERFIT}: {MEANING[OVERFIT]}."
     elif d.primary == SMALL_DEV:
-        yield (
-            f"The dev set is too small to say what limits the system: with {dev.n:,} examples {MEANING[SMALL_DEV]}; "
-            f"about {about(d.needed_n)} would."
-        )
+        examples = "1 example" if dev.n == 1 else f"{dev.n:,} examples"
+        would = f"; about {about(d.needed_n)} would" if d.needed_n else ""
+        yield f"The dev set is too small to say what limits the system: with {examples} {MEANING[SMALL_DEV]}{would}."
     else:
         yield f"No gap is shown to be worth acting on (that starts at {d.show(d.smallest_gap)}): healthy."
     for gap in d.gaps:
         if gap.name == d.primary and gap.verdict == MATERIAL:
             continue
+        name = called(gap.name)
         figure = f"{d.show(gap.value, sign=True)} {d.show_interval(gap.low, gap.high)}"
         if gap.verdict == MATERIAL:
-            yield f"Also {gap.name}, {figure}: {MEANING[gap.name]}."
+            yield f"Also {name}, {figure}: {MEANING[name]}."
         elif gap.verdict == UNCLEAR:
-            yield f"There is some {gap.name}, {figure}, but its size is unclear."
+            yield f"There is some {name}, {figure}, but its size is unclear."
         elif gap.verdict == UNDETERMINED and gap.beyond_reach:
-            yield f"Whether there is {gap.name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
+            yield f"Whether there is {name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
         elif gap.verdict == UNDETERMINED:
-            yield f"Whether there is {gap.name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
+            yield f"Whether there is {name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
         elif gap.verdict == REVERSED:
             yield f"{_TITLE[gap.later].capitalize()} is easier than {_TITLE[gap.earlier]} ({figure})."
         elif gap.verdict == UNKNOWN:

@@ -7,19 +7,24 @@ on average where that was measured, a guess elsewhere; it ranks knobs, and no ga
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orthogon.strategy.diagnosis import BIAS, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
+from orthogon.strategy.diagnosis import BIAS, DRIFT, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
 
 Config = Mapping[str, Any]
 Overrides = dict[str, Any]
+History = Sequence[Mapping[str, Any]]  # a run's evaluations in order: step, loss, dev_loss, ...
 
 LARGE_BIAS = 0.20  # above it, a net grows by 4 instead of 2
 LARGE_VARIANCE = 0.10  # above it, regularisers are turned jointly: singly they interact
 MOST_WIDTH, MOST_DEPTH = 4096, 16
 MOST_DROPOUT, MOST_WEIGHT_DECAY = 0.5, 1.0
+STILL_FALLING = 0.03  # fall of a loss from one tenth of the training to the next; less is a plateau
+STILL_BEST = 0.01  # by which the last evaluation beats all before where a budget cut the training off
+TRAIN_DEV_SHARE = 0.1  # of train, where the data are ordered in time
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Knob:
     cost_runs: what taking it costs, in trainings like the run's.
     sign: what one sees when it is the right one. wrong_if: what would prove it wrong.
     orthogonal: turns nothing but its gap.
+    seen: (config, history) -> whether the run's own training shows the sign; None where only a person can tell.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Knob:
     wrong_if: str
     orthogonal: bool = True
     who: Literal["orthogon", "you"] = "orthogon"
+    seen: Callable[[Config, History], bool] | None = None
 
 
 def read(config: Config, key: str) -> Any:
@@ -76,12 +83,37 @@ def _deeper(config: Config, gap: float) -> Overrides | None:
 
 
 def _longer(config: Config, gap: float) -> Overrides | None:
+    changes: Overrides = {}
     for key in ("training.steps", "training.epochs"):
         length = _number(config, key)
         if length:
-            return {key: int(2 * length)}
+            changes[key] = int(2 * length)
+            break
     minutes = _number(config, "training.minutes")
-    return {"training.minutes": 2 * minutes} if minutes else None
+    if minutes:  # beside another length it limits that one
+        changes["training.minutes"] = 2 * minutes
+    return changes or None
+
+
+def _losses(history: History, key: str) -> list[float]:
+    return [float(e[key]) for e in history if isinstance(e.get(key), (int, float)) and math.isfinite(e[key])]
+
+
+def still_falling(config: Config, history: History) -> bool:
+    """Whether more training would have lowered a loss: train's or dev's fell to the end, or a budget cut it short."""
+    for key in ("loss", "dev_loss"):
+        losses = _losses(history, key)
+        tenth = max(1, len(losses) // 10)
+        if len(losses) < 2 * tenth + 1:  # the first evaluation falls from nowhere
+            continue
+        last, before = sum(losses[-tenth:]) / tenth, sum(losses[-2 * tenth : -tenth]) / tenth
+        if before - last > STILL_FALLING * abs(before):
+            return True
+    on_dev = _losses(history, "dev_loss")
+    if len(on_dev) < 3 or not (_number(config, "training.steps") or _number(config, "training.minutes")):
+        return False
+    best_before = min(on_dev[:-1])
+    return best_before - on_dev[-1] > STILL_BEST * abs(best_before)
 
 
 def _lr_race(config: Config, gap: float) -> Overrides | None:
@@ -147,7 +179,9 @@ def _early_stopping(config: Config, gap: float) -> Overrides | None:
 
 
 def _train_dev(config: Config, gap: float) -> Overrides | None:
-    return {"data.train_dev": "auto"} if read(config, "data.target_domain") is not None else {}
+    if read(config, "data.target_domain") is not None:
+        return {"data.train_dev": "auto"}
+    return {"data.train_dev": TRAIN_DEV_SHARE} if read(config, "data.time") is not None else {}
 
 
 def _all_of_train(config: Config, gap: float) -> Overrides | None:
@@ -180,9 +214,10 @@ KNOBS: tuple[Knob, ...] = (
         _longer,
         cost_runs=2,
         fraction=0.25,
-        sign="train loss is still falling at the end",
+        sign="a loss was still falling at the end",
         reason="Training may have stopped before the network had fitted its examples.",
         wrong_if="train loss is flat over the second half",
+        seen=still_falling,
     ),
     Knob(
         "deeper network",
@@ -324,8 +359,8 @@ KNOBS: tuple[Knob, ...] = (
         _train_dev,
         cost_runs=1,
         fraction=0.0,
-        sign="train and dev come from different sources",
-        reason="Held out of the training distribution, it tells variance from data mismatch.",
+        sign="train and dev come from different sources, or from different times",
+        reason="Held out of train at random, it tells variance from data mismatch, drift over time among it.",
         wrong_if="it changes no decision",
     ),
     Knob(
@@ -340,13 +375,24 @@ KNOBS: tuple[Knob, ...] = (
         who="you",
     ),
     Knob(
+        "newer training data",
+        DRIFT,
+        _yours,
+        cost_runs=1,
+        fraction=0.30,
+        sign="the error grows with the time since the last training example",
+        reason="Test comes after dev, and the data drift over time: train on the latest examples, and again later.",
+        wrong_if="with train up to shortly before test, test error stays as high",
+        who="you",
+    ),
+    Knob(
         "bigger dev set",
         OVERFIT,
         _yours,
         cost_runs=0,
         fraction=0.5,
-        sign="many systems were compared on few examples",
-        reason="Choices made on this dev set fit its accidents; a bigger or fresh one (data.dev) has others.",
+        sign="test error is above dev error",
+        reason="This dev set promises more than new data keep; a bigger or fresh one (data.dev) has other accidents.",
         wrong_if="the systems rank the same on it",
         who="you",
     ),
