@@ -250,6 +250,10 @@ def test_one_unit_has_no_interval_but_all_that_can_be():
     same_group = estimate(wrong(2, 8, np.zeros(8)), ERROR).interval()
     assert (same_group.value, same_group.low, same_group.high) == (0.25, 0, 1)
     assert estimate(wrong(2, 8, np.zeros(8)), METRICS["accuracy"]).p_above(0.01) >= 0.5
+    undefined = Scores({"truth": np.array([1]), "probs": np.array([[0.2, 0.8]])}, np.arange(1))
+    area = interval(undefined, METRICS["roc_auc"])
+    assert np.isnan(area.value)
+    assert not np.isfinite([area.low, area.high]).any()
     alone = estimate(wrong(1, 1), ERROR).interval()
     assert (alone.low, alone.high) == pytest.approx([float(x) for x in wilson(1, 1, z_of(0.95))])
 

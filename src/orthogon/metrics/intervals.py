@@ -161,7 +161,7 @@ def possible(metric: Metric, difference: bool = False) -> tuple[float, float]:
 
 def unknown(value: float, n: int, bounds: tuple[float, float]) -> Estimate:
     """A figure of fewer than two independent units: nothing shows its spread, so its limits are all that can be."""
-    low, high = bounds
+    low, high = bounds if not math.isnan(value) else (-math.inf, math.inf)  # not defined on this unit
     most = ((high - low) / 2) ** 2  # the largest variance within the bounds
     return Estimate(value, lambda z: (low, high), most, n, "one unit")
 
@@ -319,7 +319,7 @@ def from_replicates(
     """
     replicates = np.sort(replicates[~np.isnan(replicates)])
     if len(replicates) == 0:
-        return Estimate(value, lambda z: bounds, math.inf, n, "no draw could be computed")
+        return Estimate(value, lambda z: (-math.inf, math.inf), math.inf, n, "no draw could be computed")
     resolved = NORMAL.inv_cdf(1 - FEWEST_BEYOND / max(len(replicates), 2 * FEWEST_BEYOND + 1))
     bias, a = 0.0, 0.0
     if acceleration is not None:
