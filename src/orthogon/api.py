@@ -95,6 +95,11 @@ class Run(run_folder.Run):
             if run.info["fingerprint"] == self.info["fingerprint"] and np.array_equal(run.scores("dev").ids, mine)
         ]
 
+    def better_run(self) -> str | None:
+        """The run with the lowest error on the same dev set, when it is not this one."""
+        best = min(self._rivals(), key=lambda run: run.info["dev_error"], default=None)
+        return best.id if best is not None and best.info["dev_error"] < self.info["dev_error"] else None
+
     def _other_seeds(self) -> list[run_folder.Run]:
         """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""
         mine = self.config

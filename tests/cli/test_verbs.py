@@ -221,6 +221,15 @@ def test_a_second_start_adds_a_run_and_shows_what_changed(cli, home: Path) -> No
     assert "seed 0 → 3" in out
 
 
+def test_predict_says_when_another_run_is_better(cli, home: Path) -> None:
+    code, out, err = cli("train", *QUICK, "--set", "training.lr=1e-9")
+    assert code == 0, err
+    (home / "more.csv").write_text("height,weight,colour\n2.0,0,red\n")
+    code, out, err = cli("predict", "more.csv", "-o", "more-answers.csv")
+    assert code == 0, err
+    assert "has the lower dev error (--run" in " ".join(out.split())
+
+
 def test_the_same_seed_gives_the_same_weights(cli, home: Path) -> None:
     runs = home / "people-orthogon/runs"
     code, _, err = cli("train", *QUICK)

@@ -31,6 +31,9 @@ def run(
         report += f"; {done.unlike_train:,} are unlike the training data (unlike_train above 1): trust those less"
     if done.set_aside:
         report += f"; {len(done.set_aside):,} could not be read (see the column problem)"
+    better = chosen.better_run() if name is None else None
+    if better is not None:
+        report += f"; run {better} has the lower dev error (--run {int(better)})"
     if out is None:
         typer.echo(report, err=True)
     else:
