@@ -294,6 +294,10 @@ def test_class_weights():
         torch.testing.assert_close(weights.class_weights[0], torch.tensor(expected))  # mean 1 over the rows
     with pytest.raises(ConfigError, match=r'training\.class_weights: "rar" .* "class"\nDid you mean "rare"\?'):
         task.objective(task.network(), examples, None, TrainingConfig(class_weights={"rar": 2.0}))
+    numbers = table(rows(), "value")
+    task = fitted(numbers)
+    with pytest.raises(ConfigError, match=r"training\.class_weights: value: a number has no classes\b[^\n]*\nSet it to"):
+        task.objective(task.network(), numbers, None, TrainingConfig(class_weights="balanced"))
 
 
 def test_suggestions_fill_every_open_size():

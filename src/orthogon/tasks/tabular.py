@@ -297,6 +297,9 @@ class Tabular(Task):
     def objective(
         self, network: nn.Module, train: Examples, dev: Examples | None, training: TrainingConfig
     ) -> TabularObjective:
+        if training.class_weights != "none" and all(target.kind == "regression" for target in self.targets):
+            names = ", ".join(target.name for target in self.targets)
+            raise ConfigError(f"{names}: a number has no classes to weigh", "training.class_weights", "Set it to none.")
         return TabularObjective(self, cast(TabularNet, network), train, dev, training)
 
     # -- answers ------------------------------------------------------------------------------------------------
