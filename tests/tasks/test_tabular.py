@@ -296,7 +296,9 @@ def test_class_weights():
         task.objective(task.network(), examples, None, TrainingConfig(class_weights={"rar": 2.0}))
     numbers = table(rows(), "value")
     task = fitted(numbers)
-    with pytest.raises(ConfigError, match=r"training\.class_weights: value: a number has no classes\b[^\n]*\nSet it to"):
+    with pytest.raises(
+        ConfigError, match=r"training\.class_weights: value: a number has no classes\b[^\n]*\nSet it to"
+    ):
         task.objective(task.network(), numbers, None, TrainingConfig(class_weights="balanced"))
 
 
