@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orthogon.data import table_files
+from orthogon.data import delimited, table_files
 from orthogon.data.config import DataConfig
 from orthogon.data.read import kind_of, read, read_new
 from orthogon.data.tables import TableExamples
@@ -506,6 +506,46 @@ def test_a_streamed_table_is_the_one_read_whole(tmp_path: Path, monkeypatch: pyt
         pd.testing.assert_frame_equal(pd.concat(part.chunks(10), ignore_index=True), part.frame())
         assert part.targets().tolist() == whole.take(np.arange(0, 498, 7)).targets().tolist()
     assert len(list((tmp_path / "cache").glob("*.arrow"))) == 1
+
+
+CELLS = st.sampled_from(["1", "-2.5", "x", "", "NA", "1e3", "é", '"a,b"', '"two\nlines"', 'say "hi"'])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.lists(CELLS, min_size=2, max_size=4), min_size=1, max_size=40),
+    end=st.sampled_from(["\n", "\r\n"]),
+    last=st.booleans(),
+    size=st.integers(1, 60),
+    packed=st.booleans(),
+)
+def test_parts_read_side_by_side_are_the_file_read_in_one_go(
+    tmp_path: Path, rows: list[list[str]], end: str, last: bool, size: int, packed: bool
+) -> None:
+    content = (end.join(["a,b,c", *(",".join(row) for row in rows)]) + end * last).encode()
+    path = tmp_path / ("p.csv.gz" if packed else "p.csv")
+    path.write_bytes(gzip.compress(content) if packed else content)
+    names = ("a", "b", "c")
+    types = dict.fromkeys(names, pa.string())
+    found = []
+    for quoted in (True, False):  # True: one reader from the first line on
+        dialect = delimited.Dialect("utf-8", ",", '"', quoted, 0, True, names, (False,) * 3)
+        bad: list[delimited.BadRow] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(delimited, "PART_BYTES", size)
+            batches = list(delimited.read_batches(path, dialect, types, ["NA"], bad))
+        schema = pa.schema(list(types.items()))
+        found.append((pa.Table.from_batches(batches, schema=schema).to_pylist(), bad))
+    assert found[0] == found[1]
+
+
+def test_the_row_of_a_value_that_does_not_fit_is_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "PART_BYTES", 10)
+    (tmp_path / "a.csv").write_text("a,b\n" + "1,2\n" * 30 + "1,x\n" + "1,2\n" * 30)
+    dialect = delimited.Dialect("utf-8", ",", '"', False, 0, True, ("a", "b"), (True, True))
+    types = {"a": pa.float64(), "b": pa.float64()}
+    with pytest.raises(pa.ArrowInvalid, match="CSV column #1: Row #32: "):
+        list(delimited.read_batches(tmp_path / "a.csv", dialect, types, [], []))
 
 
 @pytest.mark.usefixtures("_streamed")

@@ -9,12 +9,14 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mode
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -25,6 +27,9 @@ from orthogon.errors import DataError, UsageError
 HEAD_BYTES = 1 << 20  # what is looked at to find out how a file is written
 SNIFF_ROWS = 200
 BLOCK_BYTES = 2 << 20
+PART_BYTES = 4 << 20  # that are read side by side
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 DELIMITERS = (",", "\t", ";", "|")
 WHITESPACE = "whitespace"
 DELIMITER_WORDS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar", WHITESPACE: "white space"}
@@ -78,9 +83,9 @@ class Dialect:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row whose number of fields is not the table's. `number` counts the header; None where it is not known."""
+    """A row whose number of fields is not the table's. `number` counts the header."""
 
-    number: int | None
+    number: int
     text: str
     found: int
     expected: int
@@ -417,9 +422,11 @@ def read_batches(
     bad: list[BadRow],
     *,
     num_bytes: int | None = None,
-    threads: bool = False,
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a text table, block by block, in order.
+    """The rows of a text table, part by part, in order.
+
+    Up to the first quotation mark every line end is the end of a row: the file is cut there, and the parts are read
+    side by side. From then on one reader goes through what is left.
 
     Args:
         path, dialect: the file and how it is written.
@@ -427,19 +434,54 @@ def read_batches(
         missing: texts that mean: no value.
         bad: receives the rows that were left out.
         num_bytes: read only so many of the first bytes, up to a line's end; None: all.
-        threads: convert columns side by side; the rows in `bad` then have no number.
     Raises:
         pa.ArrowInvalid: a value does not fit its type; the message holds "CSV column #3".
         DataError: damaged archive, or bytes that are not in the dialect's encoding.
     """
-
-    def note(row: pacsv.InvalidRow) -> str:
-        bad.append(BadRow(row.number, row.text, row.actual_columns, row.expected_columns))
-        return "skip"
-
-    one_space = [f"{left}{text}{right}" for text in missing for left in ("", " ") for right in ("", " ")]
-    delimiter = "\t" if dialect.delimiter == WHITESPACE else dialect.delimiter
     encoding = dialect.encoding
+    one_space = [f"{left}{text}{right}" for text in missing for left in ("", " ") for right in ("", " ")]
+    converted = pacsv.ConvertOptions(
+        column_types=dict(types), null_values=sorted(set(one_space)), strings_can_be_null=True
+    )
+
+    def rows(
+        stream: BinaryIO | pa.NativeFile, above: int, left_out: list[BadRow], block: int, quotes: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """The rows of a stream that begins below `above` lines of the file."""
+
+        def leave_out(row: pacsv.InvalidRow) -> str:
+            left_out.append(BadRow(above + row.number, row.text, row.actual_columns, row.expected_columns))
+            return "skip"
+
+        try:
+            yield from pacsv.open_csv(
+                stream,
+                read_options=pacsv.ReadOptions(
+                    use_threads=False,  # so that rows have numbers
+                    block_size=block,
+                    column_names=list(dialect.names),
+                    skip_rows=0 if above else dialect.skip,
+                    skip_rows_after_names=0 if above else int(dialect.header),
+                    encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter="\t" if dialect.delimiter == WHITESPACE else dialect.delimiter,
+                    quote_char=dialect.quote,
+                    newlines_in_values=quotes,
+                    ignore_empty_lines=False,  # so that rows can be counted
+                    invalid_row_handler=leave_out,
+                ),
+                convert_options=converted,
+            )
+        except pa.ArrowInvalid as error:
+            message = re.sub(r"Row #(\d+)", lambda found: f"Row #{above + int(found[1])}", str(error))
+            raise pa.ArrowInvalid(message) from error
+
+    def parse(part: tuple[bytes, int]) -> tuple[list[pa.RecordBatch], list[BadRow]]:
+        text, above = part
+        left_out: list[BadRow] = []
+        return list(rows(pa.BufferReader(text), above, left_out, len(text) + 1, quotes=False)), left_out
+
     with open_bytes(path) as file:
         stream: BinaryIO | pa.NativeFile = file
         if num_bytes is not None:
@@ -452,28 +494,60 @@ def read_batches(
             text = stream.read().decode(encoding)
             tabs = "\n".join("\t".join(line.split()) for line in lines_of(text.removeprefix("\ufeff")))
             stream, encoding = io.BytesIO(tabs.encode()), "utf-8"
-        reader = pacsv.open_csv(
-            stream,
-            read_options=pacsv.ReadOptions(
-                use_threads=threads,
-                block_size=BLOCK_BYTES,
-                column_names=list(dialect.names),
-                skip_rows=dialect.skip,
-                skip_rows_after_names=int(dialect.header),
-                encoding="utf-8" if encoding == "utf-8-sig" else encoding,
-            ),
-            parse_options=pacsv.ParseOptions(
-                delimiter=delimiter,
-                quote_char=dialect.quote,
-                newlines_in_values=dialect.quoted or not threads,  # to look for them costs a fifth of the speed
-                ignore_empty_lines=False,  # so that rows can be counted
-                invalid_row_handler=note,
-            ),
-            convert_options=pacsv.ConvertOptions(
-                column_types=dict(types), null_values=sorted(set(one_space)), strings_can_be_null=True
-            ),
-        )
-        yield from reader
+        lines = _Lines(stream, dialect.quote.encode())
+        if not dialect.quoted and not encoding.startswith(("utf-16", "utf-32")):
+            for batches, left_out in _side_by_side(parse, lines.parts()):
+                bad += left_out
+                yield from batches
+        rest = io.BufferedReader(lines, BLOCK_BYTES)
+        if rest.peek(1) or not lines.above:
+            yield from rows(rest, lines.above, bad, BLOCK_BYTES, quotes=True)
+
+
+class _Lines(io.RawIOBase):
+    """A stream's parts that end where a line ends, up to the first quotation mark; then a file of what is left."""
+
+    def __init__(self, stream: BinaryIO | pa.NativeFile, quote: bytes) -> None:
+        self._stream = stream
+        self._quote = quote
+        self._left = b""  # read, but not given out
+        self.above = 0  # lines that were given out
+
+    def parts(self) -> Iterator[tuple[bytes, int]]:
+        """(bytes, lines above them)"""
+        while read := self._stream.read(PART_BYTES):
+            end = read.rfind(b"\n") + 1
+            if not end or self._quote in read:
+                self._left += read
+                return
+            part, self._left = self._left + read[:end], read[end:]
+            yield part, self.above
+            self.above += part.count(b"\n")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        given = self._left[: len(buffer)] or self._stream.read(len(buffer))
+        self._left = self._left[len(given) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+
+def _side_by_side(work: Callable[[_In], _Out], items: Iterable[_In]) -> Iterator[_Out]:
+    """What `work` makes of each item, in order, on all cores; a few items ahead of whoever takes them."""
+    ahead = pa.cpu_count() + 1
+    pool = ThreadPoolExecutor(pa.cpu_count())
+    waiting: deque[Future[_Out]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _beginning(file: BinaryIO, num_bytes: int, encoding: str) -> io.BytesIO:

@@ -58,7 +58,7 @@ class Source:
         return 1 if self.dialect is None else 1 + self.dialect.skip + int(self.dialect.header)
 
     def file_rows(self, start: int) -> FileRows:
-        skipped = np.array(sorted(row.number for row in self.bad if row.number is not None), dtype=np.int64)
+        skipped = np.array(sorted(row.number for row in self.bad), dtype=np.int64)
         counted = FileRows(str(self.path), 0, 0, self.first_row, skipped)
         blank = np.array([counted.row(k) for k in self.empty], dtype=np.int64)
         return FileRows(str(self.path), start, self.num_rows, self.first_row, np.sort(np.concatenate([skipped, blank])))
@@ -592,16 +592,14 @@ def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ..
     names = sources[0].names
     types = _types(_sample(sources[0], config), config)
     as_text: set[str] = set()  # number columns of which a value further down is no plain number
-    threads = True  # until a bad row needs its number
     while True:
         for source in sources:
             source.bad, source.empty, source.num_rows = [], [], 0
         try:
-            levels, notes = _store_once(sources, config, types, targets, as_text, path, threads)
+            levels, notes = _store_once(sources, config, types, targets, as_text, path)
             break
         except _ReadAgain as again:
             as_text.update(again.as_text)
-            threads = threads and not again.count_rows
     for source in sources:
         _refuse_ragged(source, config)
     return {
@@ -622,10 +620,9 @@ def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ..
 class _ReadAgain(Exception):
     """What was found out half way down makes another start necessary."""
 
-    def __init__(self, as_text: Sequence[str] = (), count_rows: bool = False) -> None:
-        super().__init__(as_text, count_rows)
+    def __init__(self, as_text: Sequence[str]) -> None:
+        super().__init__(as_text)
         self.as_text = as_text
-        self.count_rows = count_rows
 
 
 def _sample(source: Source, config: DataConfig) -> pa.Table:
@@ -643,7 +640,6 @@ def _store_once(
     targets: tuple[str, ...],
     as_text: set[str],
     path: Path,
-    threads: bool,
 ) -> tuple[dict[str, dict[str, int]], list[Finding]]:
     names = sources[0].names
     kinds = {name: types[name].kind for name in names}
@@ -665,7 +661,7 @@ def _store_once(
                 for name in names
             }
             known = {name: list(levels[name]) for name in levels} if source is not sources[0] else {}
-            for raw in _blocks(source, config, raw_types, threads):
+            for raw in _blocks(source, config, raw_types):
                 start = source.num_rows
                 raw = _without_empty(_clean(raw, config.missing), source).select(list(names))
                 columns = []
@@ -694,18 +690,14 @@ def _store_once(
     return levels, list(notes.values())
 
 
-def _blocks(
-    source: Source, config: DataConfig, types: Mapping[str, pa.DataType], threads: bool = False
-) -> Iterator[pa.Table]:
+def _blocks(source: Source, config: DataConfig, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
     if source.dialect is None:
         for batch in pq.ParquetFile(source.path).iter_batches(STORED_ROWS, columns=list(source.names)):
             yield pa.Table.from_batches([batch])
         return
     ordered = {name: types[name] for name in source.names}
     try:
-        for batch in read_batches(source.path, source.dialect, ordered, config.missing, source.bad, threads=threads):
-            if threads and source.bad:
-                raise _ReadAgain(count_rows=True)
+        for batch in read_batches(source.path, source.dialect, ordered, config.missing, source.bad):
             yield pa.Table.from_batches([batch])
     except (pa.ArrowException, OSError, EOFError, UnicodeError) as error:
         retyped = _retyped(error, source, types, pa.string())
