@@ -94,8 +94,8 @@ class ImageClassification(Task):
         self.mean: list[float] = []
         self.std: list[float] = []
         self.size, self.channels = 0, 0
-        self.thumbnails = np.zeros((0, 0), np.uint8)
-        self.thumbnail_scale = (0.0, 1.0)
+        self.thumbnails = np.zeros((2, 0, 0), np.uint8)
+        self.thumbnail_scale = [(0.0, 1.0)] * 2
         self.reason = ""
 
     # -- data ---------------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class ImageClassification(Task):
             "std": self.std,
             "reason": self.reason,
             "thumbnails": self.thumbnails,
-            "thumbnail_scale": list(self.thumbnail_scale),
+            "thumbnail_scale": self.thumbnail_scale,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -175,8 +175,7 @@ class ImageClassification(Task):
         self.mean, self.std = list(state["mean"]), list(state["std"])
         self.reason = str(state["reason"])
         self.thumbnails = np.asarray(state["thumbnails"])
-        typical, edge = state["thumbnail_scale"]
-        self.thumbnail_scale = (float(typical), float(edge))
+        self.thumbnail_scale = [(float(typical), float(edge)) for typical, edge in state["thumbnail_scale"]]
 
     def class_names(self) -> list[str]:
         return self.classes
@@ -320,22 +319,27 @@ class ImageClassification(Task):
         return whole
 
     def unlike_train(self, examples: Examples) -> NDArray[np.float64]:
-        if not len(self.thumbnails):
+        if not self.thumbnails.size:
             return np.zeros(len(examples))
-        typical, edge = self.thumbnail_scale
         parts = [np.zeros(0)]
         for images in self._batches(examples):
-            distance = _kth_distance(_thumbnails(images), self.thumbnails, self.config.unlike_neighbours)
-            parts.append(np.maximum(distance - typical, 0) / (edge - typical))
+            unlike = np.zeros(len(images))
+            known = zip(_thumbnails(images), self.thumbnails, self.thumbnail_scale, strict=True)
+            for seen, trained_on, (typical, edge) in known:
+                distance = _kth_distance(seen, trained_on, self.config.unlike_neighbours)
+                unlike = np.maximum(unlike, (distance - typical) / (edge - typical))
+            parts.append(unlike)
         return np.concatenate(parts)
 
     def _fit_unlike(self, pixels: Tensor) -> None:
-        """Calibrate distance to train's thumbnails: median 0, the farthest of train itself (left out) 1."""
+        """Calibrate distance to train's thumbnails: median 0, all but the oddest 0.5 % of train itself (left out) up to 1."""
         self.thumbnails = _thumbnails(pixels)
-        k = min(self.config.unlike_neighbours, len(self.thumbnails) - 1)
-        distance = _kth_distance(self.thumbnails, self.thumbnails, k + 1)  # the nearest is the picture itself
-        typical, edge = float(np.median(distance)), float(distance.max())
-        self.thumbnail_scale = (typical, max(edge, typical + 1.0))
+        self.thumbnail_scale = []
+        for known in self.thumbnails:
+            k = min(self.config.unlike_neighbours, len(known) - 1)
+            distance = _kth_distance(known, known, k + 1)  # the nearest is the picture itself
+            typical, edge = float(np.median(distance)), float(np.quantile(distance, 0.995))
+            self.thumbnail_scale.append((typical, max(edge, typical + 1.0)))
 
     # -- export -------------------------------------------------------------------------------------------------
 
@@ -521,8 +525,16 @@ def _spread(n: int, count: int) -> NDArray[np.int64]:
 
 
 def _thumbnails(images: Tensor, side: int = 8) -> NDArray[np.uint8]:
-    """(n, C * side * side) uint8: what little of a picture it takes to see that it is of another kind."""
-    return F.adaptive_avg_pool2d(images.float(), side).flatten(1).round().to(torch.uint8).numpy()
+    """(2, n, C side²): light and roughness of each place, what little it takes to see a picture of another kind.
+
+    Roughness is the mean difference of neighbouring pixels: by light alone, noise would look like an even grey wall.
+    """
+    images = images.float()
+    right = (images[..., :, 1:] - images[..., :, :-1]).abs()
+    down = (images[..., 1:, :] - images[..., :-1, :]).abs()
+    rough = (F.adaptive_avg_pool2d(right, side) + F.adaptive_avg_pool2d(down, side)) / 2
+    light = F.adaptive_avg_pool2d(images, side)
+    return torch.stack([light.flatten(1), rough.flatten(1)]).round().to(torch.uint8).numpy()
 
 
 def _kth_distance(queries: NDArray[np.uint8], known: NDArray[np.uint8], k: int) -> NDArray[np.float64]:
