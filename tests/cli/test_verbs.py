@@ -202,7 +202,10 @@ def test_export_is_checked_and_carries_the_labels(cli, home: Path) -> None:
     code, out, err = cli("export", "-o", "model.onnx")
     assert code == 0, err
     assert "checked under onnxruntime" in " ".join(out.split())
-    facts = {entry.key: json.loads(entry.value) for entry in onnx.load(home / "model.onnx").metadata_props}
+    model = onnx.load(home / "model.onnx")
+    values = [*model.graph.input, *model.graph.output]
+    assert [value.type.tensor_type.shape.dim[0].dim_param for value in values] == ["batch"] * len(values)
+    facts = {entry.key: json.loads(entry.value) for entry in model.metadata_props}
     assert facts["orthogon.classes"] == ["no", "yes"]
 
 

@@ -50,6 +50,9 @@ def export(run: Run, out: str | Path) -> dict[str, Any]:
     for key, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = f"orthogon.{key}", json.dumps(value, ensure_ascii=False)
+    for value in (*model.graph.input, *model.graph.output):
+        if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_param:
+            value.type.tensor_type.shape.dim[0].dim_param = "batch"
     del model.graph.value_info[:]  # shapes traced for one batch size would make onnxruntime warn at others
     onnx.save(model, part)
     difference = largest_difference(network, part, names, [task.example_inputs(size) for size in CHECKED_BATCHES])
