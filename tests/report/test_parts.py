@@ -132,7 +132,8 @@ def test_every_word_of_a_diagnosis_is_explained() -> None:
 
     for word in (
         d.BIAS, d.VARIANCE, d.MISMATCH, d.OVERFIT, d.UNSPLIT, d.SMALL_DEV, d.HEALTHY, d.MATERIAL, d.UNCLEAR, d.SMALL,
-        d.NEGLIGIBLE, d.REVERSED, d.UNDETERMINED, d.UNKNOWN, *(name.replace("_", "-") for name in d.LADDER),
+        d.HARDER_TEST, d.DRIFT, d.NEGLIGIBLE, d.REVERSED, d.UNDETERMINED, d.UNKNOWN,
+        *(name.replace("_", "-") for name in d.LADDER),
     ):  # fmt: skip
         assert words.EXPLAINED[word].endswith("."), word
 

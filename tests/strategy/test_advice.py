@@ -8,7 +8,17 @@ import pytest
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
 from orthogon.strategy.advice import Outcome, measure_step, next_steps, note
-from orthogon.strategy.diagnosis import BIAS, DRIFT, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE, diagnose
+from orthogon.strategy.diagnosis import (
+    BIAS,
+    DRIFT,
+    HARDER_TEST,
+    MISMATCH,
+    OVERFIT,
+    SMALL_DEV,
+    UNSPLIT,
+    VARIANCE,
+    diagnose,
+)
 from orthogon.strategy.knobs import KNOBS, knobs_for, read
 
 ERROR = classification_metrics(["no", "yes"])["error"]
@@ -92,7 +102,7 @@ def test_every_knob_is_declared_whole_and_only_early_stopping_is_not_orthogonal(
         assert knob.wrong_if
         assert 0 <= knob.fraction < 1
     assert [knob.name for knob in KNOBS if not knob.orthogonal] == ["early stopping"]
-    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, OVERFIT, SMALL_DEV}
+    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, HARDER_TEST, OVERFIT, SMALL_DEV}
     for config in (IMAGES, STRINGS):
         for knob in KNOBS:  # what is overridden is there to be overridden
             for key in knob.change(config, 0.05) or {}:
@@ -191,6 +201,11 @@ def test_what_only_a_person_can_do_is_said_with_its_figure():
     assert (unsplit.knob, unsplit.overrides) == ("train-dev set", {"data.train_dev": "auto"})
     (fresh,) = next_steps(diagnosed((5, 1000), (10, 1000), test=(120, 1000)), IMAGES, {"dev": 1000})
     assert (fresh.knob, fresh.gap) == ("bigger dev set", OVERFIT)
+    (harder,) = next_steps(
+        diagnosed((5, 1000), (10, 1000), test=(120, 1000), candidates=[wrong(10, 1000)]), IMAGES, {"dev": 1000}
+    )
+    assert (harder.knob, harder.gap) == ("bigger dev set", HARDER_TEST)
+    assert "Dev and test differ" in harder.reason
 
 
 def test_a_healthy_run_has_no_step_but_a_sentence_and_a_number():

@@ -18,6 +18,7 @@ from orthogon.metrics.strings import string_metrics
 from orthogon.strategy.diagnosis import (
     BIAS,
     DRIFT,
+    HARDER_TEST,
     HEALTHY,
     MATERIAL,
     MISMATCH,
@@ -55,6 +56,13 @@ def ladder(train, dev, test=None, train_dev=None, **options):
     """Each rung as (errors, examples)."""
     rungs = {"train": train, "train_dev": train_dev, "dev": dev, "test": test}
     return diagnose({name: wrong(*rung) for name, rung in rungs.items() if rung}, ERROR, **options)
+
+
+def drawn(found):
+    """The ladder as a terminal shows it."""
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(found)
+    return shown.getvalue()
 
 
 def test_holm_by_hand():
@@ -285,13 +293,18 @@ def test_candidates_on_other_examples_are_refused():
 def test_one_system_alone_was_not_chosen_on_dev():
     sets = {"train": wrong(2, 800), "dev": wrong(4, 800), "test": wrong(100, 800)}
     alone = diagnose(sets, ERROR, candidates=[sets["dev"]])
-    assert alone.primary == OVERFIT
+    assert alone.primary == HARDER_TEST
+    assert alone.recipe
+    assert "  dev-test difference" in drawn(alone)
+    assert "overfitting" not in drawn(alone) + alone._repr_html_()
     assert "choices" not in alone.summary()
     assert "chosen" not in alone.summary()
     assert "overfitting" not in alone.summary()
     assert "The main limit is dev-test difference, 12.0 %" in alone.summary()
     compared = diagnose(sets, ERROR, candidates=[sets["dev"], wrong(300, 800)])
     assert "choices made on the dev set" in compared.summary()
+    assert compared.primary == OVERFIT
+    assert "  overfitting to dev" in drawn(compared)
 
 
 def test_a_split_in_time_names_drift_and_blames_no_choice():

@@ -17,6 +17,8 @@ EXPLAINED = {
     "variance": "The error added on examples not seen in training: the network learned details that do not carry over.",
     "data mismatch": "The error added because the data you care about differs from the data it learned from.",
     "overfitting to dev": "The error added on test because choices were made by looking at dev.",
+    "dev-test difference": "The error added on test where nothing was chosen by looking at dev: the two sets differ.",
+    "drift over time": "The error added on test because test comes after dev and the data changes with time.",
     "memorised noise": "Error below the floor on train: wrong labels learned by heart.",
     "material": "Surely larger than the smallest gap worth acting on.",
     "real, size unclear": "Surely there, but it cannot be told yet whether it is worth acting on.",

@@ -14,6 +14,7 @@ from orthogon.metrics.intervals import Estimate, difference, mcnemar, paired_dif
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.strategy.diagnosis import (
     BIAS,
+    HARDER_TEST,
     HEALTHY,
     MATERIAL,
     MISMATCH,
@@ -120,7 +121,7 @@ def _step(number: int, knob: Knob, changes: dict[str, Any], diagnosis: Diagnosis
     if diagnosis.primary == OVERFIT and diagnosis.optimism is not None and not (gap and gap.verdict == MATERIAL):
         gain = Gain(diagnosis.optimism.optimism, 0.0, diagnosis.optimism.optimism)
     reason = knob.reason
-    if knob.gap in (SMALL_DEV, OVERFIT) and diagnosis.needed_n:
+    if knob.gap in (SMALL_DEV, OVERFIT, HARDER_TEST) and diagnosis.needed_n:
         reason += f" About {about(diagnosis.needed_n)} examples would tell; dev has {sizes.get('dev', 0):,}."
     who = knob.who if changes else "you"
     return Step(

@@ -44,7 +44,7 @@ BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch
 UNSPLIT = "variance or data mismatch"  # two distributions, or two times, and no train-dev set to tell
 DRIFT = "drift over time"  # from dev to test where test comes after dev
 SMALL_DEV, HEALTHY = "dev set too small", "healthy"
-HARDER_TEST = "dev-test difference"  # what sentences call overfitting to dev where nothing was chosen on dev
+HARDER_TEST = "dev-test difference"  # from dev to test where no other system was compared on dev: nothing was chosen
 
 MATERIAL, UNCLEAR, SMALL = "material", "real, size unclear", "real but small"
 NEGLIGIBLE, REVERSED, UNDETERMINED, UNKNOWN = "negligible", "reversed", "undetermined", "unknown"
@@ -87,6 +87,7 @@ RECIPE: dict[str, tuple[str, ...]] = {
     UNSPLIT: ("make a train-dev set",),
     DRIFT: ("newer training data", "train again as new data come"),
     OVERFIT: ("bigger dev set", "fresh dev set"),
+    HARDER_TEST: ("bigger dev set", "fresh dev set"),
     SMALL_DEV: ("bigger dev set",),
     HEALTHY: (),
 }
@@ -428,7 +429,8 @@ def diagnose(
         trivial_error: error of the trivial baseline (mean, majority), by which real-valued errors are judged.
         seeds: the same for runs of the same recipe with other seeds. With this run, 3 or more make the intervals
             cover the luck of training as well.
-        candidates: dev Scores of every system ever compared on this dev set; with one alone nothing was chosen on it.
+        candidates: dev Scores of every system ever compared on this dev set; with one alone nothing was chosen on it,
+            and the gap from dev to test is a dev-test difference, not overfitting.
         level: of every interval.
         mismatch_declared: train holds another distribution than dev, so that without train-dev variance and
             mismatch cannot be told apart.
@@ -484,7 +486,8 @@ def diagnose(
     if after_train == "train_dev":
         steps.append((MISMATCH, "train_dev", "dev"))
     if "test" in present:
-        steps.append((DRIFT if ordered_in_time else OVERFIT, "dev", "test"))
+        last = DRIFT if ordered_in_time else HARDER_TEST if len(candidates) == 1 else OVERFIT
+        steps.append((last, "dev", "test"))
     estimates = [step(later, earlier) for _, earlier, later in steps]
     adjusted = holm([each.p_above(delta) for each in estimates])
     ranks = np.argsort(np.argsort([each.p_above(delta) for each in estimates], kind="stable"))
@@ -563,7 +566,7 @@ def diagnose(
         memorised_noise=h - e_train if floor == "label noise" and e_train < h else None,
         optimism=optimism,
     )
-    return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis, len(candidates) == 1))})
+    return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis))})
 
 
 def _same_run(a: Mapping[str, Scores], b: Mapping[str, Scores]) -> bool:
@@ -586,11 +589,8 @@ def _error_title(metric: Metric) -> str:
     return f"1 - {metric.title}" if metric.higher_is_better else metric.title
 
 
-def _sentences(d: Diagnosis, alone: bool) -> Iterable[str]:
-    """The diagnosis in plain words: the error, its main source, the other gaps, what these figures cannot say.
-
-    alone: no other system was ever compared on dev, so that nothing was chosen on it.
-    """
+def _sentences(d: Diagnosis) -> Iterable[str]:
+    """The diagnosis in plain words: the error, its main source, the other gaps, what these figures cannot say."""
     dev = d.rung("dev")
     interval = f"{d.level:.0%} interval {d.show(dev.low)} to {d.show(dev.high)}"
     if "error" in d.title:
@@ -598,15 +598,12 @@ def _sentences(d: Diagnosis, alone: bool) -> Iterable[str]:
     else:  # "strings not exactly right" names what is counted, not an error
         yield f"On dev the error is {d.show(dev.value)} ({d.title}; {interval})."
 
-    def called(name: str) -> str:
-        return HARDER_TEST if name == OVERFIT and alone else name
-
     first = d.gap(d.primary)
     if first is not None and first.verdict == MATERIAL:
         at_most = "at most " if first.at_most else ""
         yield (
-            f"The main limit is {called(first.name)}, {at_most}{d.show(first.value)} "
-            f"({d.show(first.low)} to {d.show(first.high)}): {MEANING[called(first.name)]}."
+            f"The main limit is {first.name}, {at_most}{d.show(first.value)} "
+            f"({d.show(first.low)} to {d.show(first.high)}): {MEANING[first.name]}."
         )
     elif d.primary == OVERFIT:
         yield f"The main limit is {OVERFIT}: {MEANING[OVERFIT]}."
@@ -619,16 +616,15 @@ def _sentences(d: Diagnosis, alone: bool) -> Iterable[str]:
     for gap in d.gaps:
         if gap.name == d.primary and gap.verdict == MATERIAL:
             continue
-        name = called(gap.name)
         figure = f"{d.show(gap.value, sign=True)} {d.show_interval(gap.low, gap.high)}"
         if gap.verdict == MATERIAL:
-            yield f"Also {name}, {figure}: {MEANING[name]}."
+            yield f"Also {gap.name}, {figure}: {MEANING[gap.name]}."
         elif gap.verdict == UNCLEAR:
-            yield f"There is some {name}, {figure}, but its size is unclear."
+            yield f"There is some {gap.name}, {figure}, but its size is unclear."
         elif gap.verdict == UNDETERMINED and gap.beyond_reach:
-            yield f"Whether there is {name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
+            yield f"Whether there is {gap.name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
         elif gap.verdict == UNDETERMINED:
-            yield f"Whether there is {name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
+            yield f"Whether there is {gap.name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
         elif gap.verdict == REVERSED:
             yield f"{_TITLE[gap.later].capitalize()} is easier than {_TITLE[gap.earlier]} ({figure})."
         elif gap.verdict == UNKNOWN:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orthogon.strategy.diagnosis import BIAS, DRIFT, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
+from orthogon.strategy.diagnosis import BIAS, DRIFT, HARDER_TEST, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
 
 Config = Mapping[str, Any]
 Overrides = dict[str, Any]
@@ -117,7 +117,7 @@ def still_falling(config: Config, history: History) -> bool:
 
 
 def _lr_race(config: Config, gap: float) -> Overrides | None:
-    return {"training.lr_race": True} if read(config, "training.lr_race") is False else None
+    return None if read(config, "training.lr_race") is True else {"training.lr_race": True}
 
 
 def _less_regularisation(config: Config, gap: float) -> Overrides | None:
@@ -394,6 +394,17 @@ KNOBS: tuple[Knob, ...] = (
         sign="test error is above dev error",
         reason="This dev set promises more than new data keep; a bigger or fresh one (data.dev) has other accidents.",
         wrong_if="the systems rank the same on it",
+        who="you",
+    ),
+    Knob(
+        "bigger dev set",
+        HARDER_TEST,
+        _yours,
+        cost_runs=0,
+        fraction=0.5,
+        sign="test error is above dev error, and no other system was compared on dev",
+        reason="Dev and test differ, by accident or in kind: larger sets drawn anew (data.dev, data.test) tell which.",
+        wrong_if="the difference stays",
         who="you",
     ),
     Knob(
