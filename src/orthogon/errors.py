@@ -11,8 +11,10 @@ OrthogonError           exit 1   something failed that the user can act on
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class OrthogonError(Exception):
@@ -74,3 +76,31 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
         return ""
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"Known: {shown}."
+
+
+def did_you_mean_path(path: str | Path, names: Iterable[str] = ()) -> str:
+    """'Did you mean "photos/cat"?' for a path that does not exist.
+
+    Args:
+        path: as it was typed; the first part of it that does not exist is compared with what lies beside it.
+        names: what could be meant other than a path, such as the names of built-in data.
+    Returns:
+        the nearest; where none is near, the names, or "Check the path." where there are no names.
+    """
+    typed = Path(path).expanduser()
+    missing = typed
+    while not missing.parent.exists():
+        missing = missing.parent
+    other = [str(name) for name in names]
+    with contextlib.suppress(OSError):
+        beside = [
+            each.name
+            for each in missing.parent.iterdir()
+            if not each.name.endswith("-orthogon") and difflib.get_close_matches(missing.stem, [each.stem])
+        ]
+        near = difflib.get_close_matches(missing.name, [*other, *beside], n=1, cutoff=0.6)
+        if near and near[0] not in other:
+            found = missing.with_name(near[0])
+            whole = found / typed.relative_to(missing)
+            return f'Did you mean "{whole if whole.exists() else found}"?'
+    return did_you_mean(str(path), other) if other else "Check the path."

@@ -18,7 +18,7 @@ from orthogon.data import images as module
 from orthogon.data.config import DataConfig
 from orthogon.data.images import ArrayImages, FolderImages, read_image_folder, read_new_images
 from orthogon.data.split import make_splits
-from orthogon.errors import DataError, OrthogonError
+from orthogon.errors import ConfigError, DataError, OrthogonError, UsageError
 
 # Left half red, right half blue, in 8 x 8 blocks, so that JPEG keeps the colours apart.
 TWO_COLOURS = np.zeros((32, 64, 3), np.uint8)
@@ -248,6 +248,61 @@ def test_manifest_errors_name_value_place_and_remedy(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not readable as text") as binary:
         read(tmp_path)
     assert "data.encoding" in binary.value.remedy
+
+
+@pytest.mark.parametrize("key", ["dev_source", "test_source"])
+def test_a_typo_in_the_path_of_another_part_names_what_lies_beside_it(tmp_path: Path, key: str) -> None:
+    root = folder(tmp_path / "photos", {"a": 3, "b": 3})
+    folder(tmp_path / "extra", {"a": 1, "b": 1})
+    with pytest.raises(UsageError, match=r'no file or folder called ".*extr"') as caught:
+        read(root, **{key: str(tmp_path / "extr")})
+    assert caught.value.where == f"data.{key}"
+    assert caught.value.remedy == f'Did you mean "{tmp_path / "extra"}"?'
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"target": "a"}, "the class that a folder names"),
+        ({"group": "person"}, "with the columns path, label and person"),
+        ({"domain": "camera"}, "with the columns path, label and camera"),
+        ({"ignore": ("a",)}, "move its folder elsewhere"),
+        ({"types": {"a": "id"}}, "Leave it out"),
+        ({"columns": ("a",)}, "Leave it out"),
+        ({"time": "a"}, "Leave it out"),
+    ],
+)
+def test_what_names_a_column_is_refused_where_there_is_none(
+    tmp_path: Path, settings: dict[str, Any], remedy: str
+) -> None:
+    (key,) = settings
+    root = folder(tmp_path, {"a": 3, "b": 3})
+    with pytest.raises(ConfigError, match=f"data.{key} names .* has no columns") as caught:
+        read(root, **settings)
+    assert caught.value.where == str(root)
+    assert remedy in caught.value.remedy
+
+
+def test_a_manifest_refuses_the_columns_it_does_not_read(tmp_path: Path) -> None:
+    folder(tmp_path, {"files": 1})
+    (tmp_path / "labels.csv").write_text("path,label,day\nfiles/000.png,cat,1\n")
+    with pytest.raises(ConfigError, match=r'data\.time names "day"') as caught:
+        read(tmp_path, time="day")
+    assert caught.value.where == str(tmp_path / "labels.csv")
+    assert caught.value.remedy == "Leave data.time out."
+
+
+def test_a_misspelt_split_folder_is_no_class(tmp_path: Path) -> None:
+    root = folder(tmp_path / "typo", {"trian/a": 3, "trian/b": 3, "test/a": 1, "test/b": 1})
+    with pytest.raises(DataError, match='"trian" lies beside "test"') as caught:
+        read(root)
+    assert caught.value.where == str(root / "trian")
+    assert 'Did you mean "train"?' in caught.value.remedy
+    third = folder(tmp_path / "third", {"train/a": 30, "test/a": 30, "train/b": 30, "test/b": 30, "vaild/a": 1})
+    ((_, why),) = read(third).set_aside
+    assert why == 'lies outside the folders test, train (is "vaild" meant to be "valid"?)'
+    classes = folder(tmp_path / "classes", {"brain": 2, "test": 2})  # two classes, whose names are what they are
+    assert set(read(classes).targets()) == {"brain", "test"}
 
 
 # -- bad input ----------------------------------------------------------------------------------------------------

@@ -440,6 +440,31 @@ def test_columns_that_do_not_exist(tmp_path: Path, said: dict[str, Any], what: s
     assert remedy in error.value.remedy
 
 
+def test_a_target_by_name_where_no_row_holds_names(tmp_path: Path) -> None:
+    body = text().split("\n", 1)[1]
+    with pytest.raises(UsageError, match='no column "income": the table has no header row, so its 4 columns') as error:
+        table(tmp_path / "a.csv", body, target="income")
+    assert error.value.where == f"{tmp_path / 'a.csv'}, row 1"
+    assert "--columns" in error.value.remedy
+    assert "--target -1" in error.value.remedy
+    with pytest.raises(UsageError, match="no header row and 4 columns, called c0, c1, c2, c3"):
+        table(tmp_path / "a.csv", body, target=None)
+    assert table(tmp_path / "a.csv", body, target="-1").target_columns == ("c3",)
+    assert table(tmp_path / "a.csv", body, target="c3").target_columns == ("c3",)
+    names = ("age", "work", "gain", "income")
+    with pytest.raises(ConfigError, match='there is no column "incme"') as named:
+        table(tmp_path / "a.csv", body, target="incme", columns=names)
+    assert named.value.remedy == 'Did you mean "income"?'
+
+
+def test_a_target_that_the_first_row_holds_makes_it_a_header(tmp_path: Path) -> None:
+    rows = [f"{chr(97 + i)}red,{chr(97 + i)}big,x{i % 15}" for i in range(25)]
+    body = "\n".join(["shade,size,label", *rows, ""])
+    with pytest.raises(UsageError, match="no header row"):  # else nothing tells names from values here
+        table(tmp_path / "a.csv", body, target="lable")
+    assert table(tmp_path / "a.csv", body, target="label").table.column_names == ["shade", "size", "label"]
+
+
 def test_sources_that_do_not_exist() -> None:
     with pytest.raises(UsageError, match='no built-in data called "digts"') as error:
         read(DataConfig(source="digts"))

@@ -388,6 +388,12 @@ def test_a_class_absent_from_train_is_named_with_place_and_remedy() -> None:
         make_splits(Rows(104, labels, given_split=marks), config(), labels)
     assert "4 in test; rows.csv, row 102" in caught.value.what
     assert "Add examples of it to train" in caught.value.remedy
+    assert "mean" not in caught.value.remedy
+    for slip, hint in (("dgo", True), ("cat1", True), ("10", False)):
+        labels = np.array(["cat", "dog", "1"] * 30 + [slip] * 4)
+        with pytest.raises(DataError, match=f'absent from train: "{slip}"') as caught:
+            make_splits(Rows(94, labels, given_split=np.array([""] * 90 + ["test"] * 4)), config(), labels)
+        assert caught.value.remedy.startswith("Did you mean") == hint
     late = np.where(np.arange(100) < 90, "a", "b")
     with pytest.raises(DataError, match=r"remove data.time"):
         make_splits(Rows(100, late, times=np.arange(100)), config(time="when"), late)

@@ -238,7 +238,8 @@ def sniff(path: Path, config: DataConfig, expected: Sequence[str] = ()) -> Diale
         rows, numbers, skip = rows[1:], numbers[1:], skip + 1
         while skip < len(physical) and not physical[skip].strip():
             skip += 1
-    named = has_header(rows, width, expected)
+    told_header = config.columns is None and len(rows[0]) == width and _is_known_header(rows[0], config, expected)
+    named = told_header or has_header(rows, width, expected)
     row_names = False
     if len(rows[0]) != width and (named or _is_known_header(rows[0], config, expected)):
         one_short = len(rows[0]) == width - 1

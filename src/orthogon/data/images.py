@@ -8,6 +8,7 @@ is an upright uint8 array with one channel (grey) or three (RGB). The user's fol
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import io
 import os
@@ -29,7 +30,7 @@ from PIL import Image, UnidentifiedImageError
 from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
 from orthogon.data.examples import Example, Examples, Finding, Modality, Origin
-from orthogon.errors import DataError, did_you_mean
+from orthogon.errors import ConfigError, DataError, UsageError, did_you_mean, did_you_mean_path
 
 Resize = Literal["crop", "squash"]
 Pixels = NDArray[np.uint8]
@@ -532,15 +533,16 @@ def read_image_folder(config: DataConfig, cache: Path | None = None) -> FolderIm
     the source itself, or a manifest.csv or labels.csv inside the source.
 
     Args:
-        config: `source`, `dev_source`, `test_source`, `group`, `domain`, `max_bad`.
+        config: `source`, `dev_source`, `test_source`, `max_bad`; of a manifest also `target`, `group`, `domain`.
         cache: folder for what decoding finds and for resized pictures; None: nothing is kept on disk.
     Raises:
+        UsageError: no such source, or a setting that names a column where there is none.
         DataError: no pictures, no classes, or more than `max_bad` of the files cannot be read.
     """
-    found = _find(Path(config.source).expanduser(), config)
+    found = _find(config.source, "data.source", config)
     for source, split in ((config.dev_source, "dev"), (config.test_source, "test")):
         if source is not None:
-            more = _find(Path(source).expanduser(), config)
+            more = _find(source, f"data.{split}_source", config)
             found.entries += [_Entry(e.path, e.label, split, e.group, e.domain) for e in more.entries]
             found.set_aside += more.set_aside
             found.notes += more.notes
@@ -571,13 +573,38 @@ def read_new_images(source: str, config: DataConfig) -> Iterator[FolderImages]:
         yield _examples(chunk, config.model_copy(update={"source": source}), None, new=True)
 
 
-def _find(source: Path, config: DataConfig) -> _Found:
-    if source.is_file():
-        return _from_manifest(source, config)
-    for name in MANIFEST_NAMES:
-        if (source / name).is_file():
-            return _from_manifest(source / name, config)
-    return _from_folders(source)
+def _find(given: str, place: str, config: DataConfig) -> _Found:
+    source = Path(given).expanduser()
+    if not source.exists():
+        raise UsageError(f'There is no file or folder called "{given}".', place, did_you_mean_path(given))
+    manifests = [source] if source.is_file() else [source / name for name in MANIFEST_NAMES]
+    manifest = next((path for path in manifests if path.is_file()), None)
+    _check_columns(source, manifest, config)
+    return _from_folders(source) if manifest is None else _from_manifest(manifest, config)
+
+
+def _check_columns(source: Path, manifest: Path | None, config: DataConfig) -> None:
+    """Refuse what names columns of a table: passed over in silence, a group would cross the splits."""
+    for key in ("target", "group", "domain", "time", "ignore", "types", "columns"):
+        given = getattr(config, key)
+        if not given or (manifest is not None and key in ("target", "group", "domain")):
+            continue
+        names = [given] if isinstance(given, str) else list(given)
+        said = f'data.{key} names "{", ".join(names)}"'
+        if manifest is not None:
+            raise ConfigError(
+                f"{said}, and of a manifest only data.target, data.group and data.domain are read.",
+                str(manifest),
+                f"Leave data.{key} out.",
+            )
+        remedy = "Leave it out."
+        if key == "ignore":
+            remedy = "To leave a class out, move its folder elsewhere."
+        elif key in ("group", "domain"):
+            remedy = f'List the pictures in "{source / MANIFEST_NAMES[0]}" with the columns path, label and {names[0]}.'
+        elif key == "target":
+            remedy = "Leave it out: the class that a folder names is what is predicted."
+        raise ConfigError(f"{said}, and a folder of class folders has no columns.", str(source), remedy)
 
 
 def _examples(found: _Found, config: DataConfig, cache: Path | None, new: bool = False) -> FolderImages:
@@ -706,6 +733,8 @@ def _from_folders(root: Path) -> _Found:
     base, files = _descend(root, files)
     tops = {parts[0] for parts in files if len(parts) > 1}
     splits = {top: SPLIT_FOLDERS[top.lower()] for top in tops if top.lower() in SPLIT_FOLDERS}
+    if len(set(splits.values())) == 1:
+        _refuse_misspelt_split(base, splits, files)
     if len(set(splits.values())) < 2:
         _add_class_folders(found, base, files, "")
         found.reason = "each folder is a class"
@@ -726,7 +755,7 @@ def _from_folders(root: Path) -> _Found:
                     )
                 )
         strays = [parts for parts in files if parts[0] not in splits]
-        found.set_aside += [(Origin(_shown(base.joinpath(*parts))), _outside(splits)) for parts in strays]
+        found.set_aside += [(Origin(_shown(base.joinpath(*parts))), _outside(parts, splits)) for parts in strays]
         found.reason = f"each folder inside {', '.join(sorted(splits))} is a class"
     if not found.entries:
         raise DataError(
@@ -738,8 +767,32 @@ def _from_folders(root: Path) -> _Found:
     return found
 
 
-def _outside(splits: Mapping[str, str]) -> str:
-    return f"lies outside the folders {', '.join(sorted(splits))}"
+def _outside(parts: tuple[str, ...], splits: Mapping[str, str]) -> str:
+    why = f"lies outside the folders {', '.join(sorted(splits))}"
+    meant = _split_meant(parts[0]) if len(parts) > 1 else ""
+    return f'{why} (is "{parts[0]}" meant to be "{meant}"?)' if meant else why
+
+
+def _split_meant(name: str) -> str:
+    """The name of a split that a folder's name nearly is; empty where there is none."""
+    near = difflib.get_close_matches(name.lower(), SPLIT_FOLDERS, n=1, cutoff=0.75)
+    return near[0] if near else ""
+
+
+def _refuse_misspelt_split(base: Path, splits: Mapping[str, str], files: list[tuple[str, ...]]) -> None:
+    """A folder "trian" beside "test", both with class folders inside, is no class."""
+    if any(len(parts) < 3 for parts in files):
+        return
+    (known,) = set(splits.values())
+    for top in sorted({parts[0] for parts in files} - set(splits)):
+        meant = _split_meant(top)
+        if meant and SPLIT_FOLDERS[meant] != known:
+            raise DataError(
+                f'The folder "{top}" lies beside "{min(splits)}" and is no part of a split by its name: both would be '
+                "classes.",
+                _shown(base / top),
+                f'Did you mean "{meant}"? Rename the folder. Parts are called train, dev (or val) and test.',
+            )
 
 
 def _descend(base: Path, files: list[tuple[str, ...]]) -> tuple[Path, list[tuple[str, ...]]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from orthogon.data.config import DataConfig
 from orthogon.data.examples import Examples
-from orthogon.errors import DataError, UsageError, did_you_mean
+from orthogon.errors import DataError, UsageError, did_you_mean_path
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 PACKED_SUFFIXES = (".gz", ".zip")
@@ -94,7 +92,7 @@ def read_new(
     """
     path = Path(source).expanduser()
     if not path.exists():
-        raise UsageError(f'There is no file or folder called "{source}".', "", "Check the path.")
+        raise UsageError(f'There is no file or folder called "{source}".', "", did_you_mean_path(source))
     if schema is not None:
         if path.is_dir():
             raise UsageError(f'"{source}" is a folder, and the run was trained on a table.', "", "Give a table file.")
@@ -163,17 +161,5 @@ def _no_source(source: str, builtin: Mapping[str, Any]) -> UsageError:
     return UsageError(
         f'There is no file or folder and no built-in data called "{source}".',
         "data.source",
-        _meant(source, builtin),
+        did_you_mean_path(source, builtin),
     )
-
-
-def _meant(source: str, builtin: Mapping[str, Any]) -> str:
-    """The nearest of the built-in names and of the files beside the path, or the built-in names."""
-    path = Path(source).expanduser()
-    with contextlib.suppress(OSError):
-        beside = {each.name: str(path.parent / each.name) for each in path.parent.iterdir()}
-        names = [*builtin, *(name for name in beside if not name.endswith("-orthogon"))]
-        near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.6)
-        if near and near[0] not in builtin:
-            return f'Did you mean "{beside[near[0]]}"?'
-    return did_you_mean(source, builtin)

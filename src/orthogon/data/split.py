@@ -470,11 +470,15 @@ def _check_classes(examples: Examples, part: NDArray[np.int8], labelled: NDArray
         parts = sorted({SPLIT_NAMES[p] for p in part[ids]})
         places.append(f'"{class_names[k]}" ({len(ids)} in {" and ".join(parts)}; {examples[int(ids[0])].origin})')
     more = f" and {len(absent) - 3} more" if len(absent) > 3 else ""
+    them, alone = ("them", "") if len(absent) > 1 else ("it", str(class_names[absent[0]]))
+    hint = did_you_mean(alone, [name for k, name in enumerate(class_names) if seen[k]]) + " "
+    if not (hint.startswith("Did") and any(map(str.isalpha, alone))):  # "10" is no slip for "1"
+        hint = ""
     raise DataError(
         f"{len(absent)} class{'es are' if len(absent) > 1 else ' is'} absent from train: {', '.join(places)}{more}.",
         examples.name,
-        f"Add examples of {'them' if len(absent) > 1 else 'it'} to train, correct the labels, or leave these examples "
-        "out" + ("; or remove data.time, so that train is not only the past." if examples.times is not None else "."),
+        f"{hint}Add examples of {them} to train, correct the labels, or leave these examples out"
+        + ("; or remove data.time, so that train is not only the past." if examples.times is not None else "."),
     )
 
 

@@ -20,7 +20,7 @@ from orthogon.data.config import DataConfig
 from orthogon.data.delimited import Dialect, head_text, lines_of, open_bytes, sniff, unreadable
 from orthogon.data.examples import Example, Examples, Finding, Origin
 from orthogon.data.types import infer_type
-from orthogon.errors import DataError, UsageError, did_you_mean
+from orthogon.errors import DataError, UsageError, did_you_mean, did_you_mean_path
 
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 FIELD_PAIRS = (("source", "target"), ("input", "output"), ("src", "tgt"), ("question", "answer"), ("x", "y"))
@@ -189,7 +189,7 @@ class _File:
 
 def _read_file(path: Path, config: DataConfig, new: bool = False) -> _File:
     if not path.exists():
-        raise UsageError(f'There is no file called "{path}".', "data.source", "Check the path.")
+        raise UsageError(f'There is no file called "{path}".', "data.source", did_you_mean_path(path))
     if _unpacked_name(path).endswith(JSON_SUFFIXES):
         part = _read_json_lines(path, config, new)
     else:

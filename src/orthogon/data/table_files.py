@@ -28,13 +28,14 @@ from orthogon.data.delimited import BadRow, Dialect, other_encoding, read_batche
 from orthogon.data.examples import Finding, Origin, plural
 from orthogon.data.tables import FileRows, Stored, TableExamples
 from orthogon.data.types import ColumnType, convert, infer_type, match_levels
-from orthogon.errors import ConfigError, DataError, UsageError, did_you_mean
+from orthogon.errors import ConfigError, DataError, UsageError, did_you_mean, did_you_mean_path
 
 LARGE_BYTES = 256 << 20  # unpacked; more than this is streamed to disk
 SAMPLE_BYTES = 16 << 20  # of a large file, for its types
 STORED_ROWS = 1 << 16  # a block of the file that we write
 MOST_LEVELS = 1 << 20  # of a category; more are kept as plain texts
 FIRST_PLACES = 5
+POSITION = r"-?\d*:-?\d*|-?\d+"  # of columns: one, or a range
 LONGEST_SHOWN = 80  # characters of a value in a message
 STORED_FORMAT = 1
 _CODES = pa.dictionary(pa.int32(), pa.string())
@@ -106,7 +107,9 @@ def read_table(config: DataConfig, cache: Path | None = None, schema: Mapping[st
 def open_source(path: Path, split: str, config: DataConfig, expected: Sequence[str] = ()) -> Source:
     """Look at a file's beginning: its names, and how it is written."""
     if not path.exists():
-        raise UsageError(f'There is no file called "{path}".', f"data.{split or 'train'}_source", "Check the path.")
+        raise UsageError(
+            f'There is no file called "{path}".', f"data.{split or 'train'}_source", did_you_mean_path(path)
+        )
     if path.suffix.lower() not in (".parquet", ".pq"):
         dialect = sniff(path, config, expected)
         return Source(path, split, dialect.names, dialect)
@@ -161,17 +164,29 @@ def pick_columns(wanted: Sequence[str], names: Sequence[str], key: str, where: s
 
 
 def _targets(source: Source, config: DataConfig) -> tuple[str, ...]:
+    n = len(source.names)
+    unnamed = source.dialect is not None and not source.dialect.header and config.columns is None
     if config.target is None:
-        pairs = "; or, if these are pairs of strings: --set data.format=strings" if len(source.names) == 2 else ""
-        listed = ", ".join(source.names[:30]) + (", ..." if len(source.names) > 30 else "")
+        pairs = "; or, if these are pairs of strings: --set data.format=strings" if n == 2 else ""
+        listed = ", ".join(source.names[:30]) + (", ..." if n > 30 else "")
+        has = f"no header row and {n} columns, called" if unnamed else f"{n} columns:"
         raise UsageError(
-            f"which column is to be predicted? The table has {len(source.names)} columns: {listed}.",
+            f"which column is to be predicted? The table has {has} {listed}.",
             str(source.path),
             f"Name it: orthogon start {config.source} --target {source.names[-1]}{pairs}",
         )
     wanted = (config.target,) if isinstance(config.target, str) else config.target
+    if unnamed:
+        absent = [word for word in wanted if word not in source.names and not re.fullmatch(POSITION, word)]
+        if absent:
+            raise UsageError(
+                f'there is no column "{absent[0]}": the table has no header row, so its {n} columns have no names.',
+                f"{source.path}, row 1",
+                f"Name all {n} in order: --columns NAME,NAME,... Or give the target's position, counted from 0 or from "
+                "the end: --target -1 is the last.",
+            )
     targets = pick_columns(wanted, source.names, "data.target", str(source.path))
-    if len(targets) == len(source.names):
+    if len(targets) == n:
         raise UsageError("every column is a target: nothing is left to predict from.", "data.target", "Name fewer.")
     return targets
 
