@@ -42,21 +42,9 @@ class Block(nn.Module):
     """relu(F(x) + W_s x). `downsample` is W_s; None where shapes agree and x itself is added, or nothing is."""
 
     expansion: ClassVar[int]  # channels out = expansion · channels inside
-
-    def __init__(self, in_channels: int, width: int, stride: int, shortcut: Shortcut, norm: bool) -> None:
-        super().__init__()
-        if shortcut not in SHORTCUTS:
-            raise ConfigError(f'"{shortcut}" is not a shortcut', "shortcut", did_you_mean(str(shortcut), SHORTCUTS))
-        out_channels = width * self.expansion
-        self.residual = shortcut != "none"
-        self.downsample: nn.Module | None = None
-        if stride > 1 or in_channels != out_channels:
-            if shortcut == "projection":
-                conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=not norm)
-                self.downsample = nn.Sequential(conv, _norm(out_channels, norm))
-            elif shortcut == "padding":
-                self.downsample = PaddedShortcut(in_channels, out_channels, stride)
-        self.relu = nn.ReLU()
+    residual: bool
+    downsample: nn.Module | None
+    relu: nn.Module
 
     def branch(self, x: Tensor) -> Tensor:
         """F(x)."""
@@ -88,11 +76,14 @@ class BasicBlock(Block):
     def __init__(
         self, in_channels: int, width: int, stride: int = 1, shortcut: Shortcut = "projection", norm: bool = True
     ) -> None:
-        super().__init__(in_channels, width, stride, shortcut, norm)
+        super().__init__()
         self.conv1 = nn.Conv2d(in_channels, width, 3, stride, 1, bias=not norm)
         self.bn1 = _norm(width, norm)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=not norm)
         self.bn2 = _norm(width, norm)
+        self.relu = nn.ReLU()
+        self.residual = shortcut != "none"
+        self.downsample = _downsample(in_channels, width, stride, shortcut, norm)
 
     def branch(self, x: Tensor) -> Tensor:
         return self.bn2(self.conv2(self.relu(self.bn1(self.conv1(x)))))
@@ -119,7 +110,7 @@ class Bottleneck(Block):
         shortcut: Shortcut = "projection",
         stride_on: StrideOn = "3x3",
     ) -> None:
-        super().__init__(in_channels, width, stride, shortcut, norm=True)
+        super().__init__()
         if stride_on not in STRIDES_ON:
             raise ConfigError(f'"{stride_on}" is no convolution to stride on', "stride_on", 'Give "1x1" or "3x3".')
         first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
@@ -129,6 +120,9 @@ class Bottleneck(Block):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * 4)
+        self.relu = nn.ReLU()
+        self.residual = shortcut != "none"
+        self.downsample = _downsample(in_channels, width * 4, stride, shortcut, norm=True)
 
     def branch(self, x: Tensor) -> Tensor:
         z = self.relu(self.bn1(self.conv1(x)))
@@ -201,8 +195,8 @@ class SmallResNet(ImageNetwork):
         in_channels: C of the pictures.
         widths: channels of the stages.
         shortcut: see BasicBlock; the paper's choice for CIFAR-10 is option A, "padding".
-        norm: batch normalisation. Without it the weights keep PyTorch's initialisation: He's would double the variance
-            in each residual block.
+        norm: batch normalisation. Without it the last convolution of each residual branch starts at zero, since He's
+            initialisation would double the variance in every block (Zhang et al. 2019, arXiv:1901.09321).
     Raises:
         ConfigError: fewer than one block or no stage.
     """
@@ -234,8 +228,10 @@ class SmallResNet(ImageNetwork):
         self.stages = nn.Sequential(*stages)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
-        if norm:
-            _initialise_(self)
+        _initialise_(self)
+        for block in self.modules():
+            if isinstance(block, BasicBlock) and block.residual and not norm:
+                nn.init.zeros_(block.conv2.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, K)."""
@@ -323,8 +319,21 @@ def _norm(channels: int, norm: bool) -> nn.Module:
     return nn.BatchNorm2d(channels) if norm else nn.Identity()
 
 
+def _downsample(in_channels: int, out_channels: int, stride: int, shortcut: Shortcut, norm: bool) -> nn.Module | None:
+    if shortcut not in SHORTCUTS:
+        raise ConfigError(f'"{shortcut}" is not a shortcut', "shortcut", did_you_mean(str(shortcut), SHORTCUTS))
+    if shortcut == "none" or (stride == 1 and in_channels == out_channels):
+        return None
+    if shortcut == "padding":
+        return PaddedShortcut(in_channels, out_channels, stride)
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=not norm)
+    return nn.Sequential(conv, _norm(out_channels, norm))
+
+
 def _initialise_(network: nn.Module) -> None:
     """N(0, 2 / n_out), n_out = k² · channels out: He et al. 2015, arXiv:1502.01852, eq. 14. The rest as in PyTorch."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
