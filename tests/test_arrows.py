@@ -20,7 +20,7 @@ FLOORS = [
     {"models"},
     {"nn", "metrics"},
     {"data"},
-    {"errors", "shown"},
+    {"errors", "shown", "scratch"},  # scratch stands alone
 ]
 LEVEL = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -58,6 +58,11 @@ def test_no_room_imports_one_above_it(path: Path) -> None:
         return
     assert room_of(path) in LEVEL, "a new room needs a floor"
     assert arrows_up({room_of(path): path.read_text()}) == []
+
+
+def test_scratch_is_never_on_the_products_path() -> None:
+    users = {room_of(path) for path in PACKAGE.rglob("*.py") if "scratch" in imports(path.read_text())}
+    assert users <= {"scratch", "cli"}
 
 
 def test_an_arrow_up_is_seen() -> None:
