@@ -4,14 +4,17 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 
 import orthogon as og
 from orthogon.api import compare
 from orthogon.errors import ConfigError
 from orthogon.metrics.intervals import Interval
-from orthogon.run.cost import COSTS, figures_of, limits_of
+from orthogon.run import cost
+from orthogon.run.cost import COSTS, figures_of, latency_p95, limits_of
 
 KEPT = Path(__file__).parents[1] / "fixtures/iris_format_1"
 
@@ -66,3 +69,67 @@ def test_limits_and_the_direction_of_the_metric_choose_among_runs(project: Path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "metric": "accuracy"}))
     selection = compare(["1", "2"], project=project).selection
     assert selection.ranking[0].value == pytest.approx(1 - og.load("1", project=project).info["dev_error"])
+
+
+class Watch:
+    """A clock that a fake network moves on by what its next call takes, or, like an accelerator, the waiting for it."""
+
+    def __init__(self, seconds: np.ndarray, late: bool = False) -> None:
+        self.now, self.owed, self.late = 0.0, 0.0, late
+        self.seconds = iter(seconds)
+        self.calls = 0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def network(self, x: torch.Tensor) -> None:
+        self.calls += 1
+        seconds = 1.0 if self.calls <= cost.WARM_UP else next(self.seconds)  # the first calls are slow
+        if self.late:
+            self.owed += seconds
+        else:
+            self.now += seconds
+
+    def wait(self) -> None:
+        self.now, self.owed = self.now + self.owed, 0.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "calls"),
+    [(0.001, 300), (0.04, 250), (1.0, 100)],
+    ids=["all", "what the time allows", "never fewer than 100"],
+)
+def test_latency_is_taken_from_enough_warm_calls(seconds: float, calls: int) -> None:
+    watch = Watch(np.full(1000, seconds))
+    found = latency_p95(watch.network, (torch.zeros(1),), torch.device("cpu"), watch)
+    assert watch.calls == cost.WARM_UP + found.n
+    assert abs(found.n - calls) <= 1  # sums of floats
+    assert (found.value, found.low, found.high) == pytest.approx((1000 * seconds,) * 3)
+
+
+def test_the_percentile_and_its_interval_are_order_statistics() -> None:
+    # 300 calls of 1..300 ms in a random order. p95: the 285th. Of Binomial(300, 0.95), mean 285, sd 3.77: at most 2.5 %
+    # below 277 and above 292, so the 277th and the 293rd smallest enclose the true percentile.
+    order = np.random.default_rng(0).permutation(300) + 1
+    cost_of_a_call = order / 1e3 / 1e4  # in all within the time allowed
+    watch = Watch(cost_of_a_call)
+    found = latency_p95(watch.network, (torch.zeros(1),), torch.device("cpu"), watch)
+    assert [round(1e4 * figure) for figure in (found.low, found.value, found.high)] == [277, 285, 293]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_interval_holds_the_true_percentile_as_often_as_it_says(seed: int) -> None:
+    generator, held, rounds = np.random.default_rng(seed), 0, 100
+    true = 1000 * -np.log(0.05) / 1e4  # p95 of an exponential with mean 1e-4 s, in ms
+    for _ in range(rounds):
+        watch = Watch(generator.exponential(1e-4, 300))
+        found = latency_p95(watch.network, (0,), torch.device("cpu"), watch)
+        held += found.low <= true <= found.high
+    assert held >= 88  # 95.6 expected, sd 2.1
+
+
+def test_an_accelerator_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(np.full(300, 0.002), late=True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: watch.wait())
+    found = latency_p95(watch.network, (torch.zeros(1),), torch.device("cuda"), watch)
+    assert found.value == pytest.approx(2.0)

@@ -416,7 +416,7 @@ class Project:
             run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
             return
         run.save_network(network)
-        run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors"))
+        run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors", device))
         tell({"event": "stage", "stage": "measuring"})
         metric = config.metrics.optimise or next(iter(task.metrics()))
         measured: dict[str, tuple[Answers, Scores]] = {}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -18,48 +18,82 @@ from orthogon.metrics.select import Limit, parse_limit
 from orthogon.models.describe import describe
 from orthogon.run.folder import Run
 from orthogon.tasks.task import Task
+from orthogon.training.device import to_device
 
 WARM_UP, CALLS = 20, 300
+FEWEST_CALLS = 100  # a 95% interval of a 95th percentile needs 72
+SECONDS = 10.0  # after which the fewest are enough
 COSTS = ("latency_ms", "size_mib", "parameters", "multiply_adds")
 
 
-def measure(task: Task, network: nn.Module, weights: Path) -> dict[str, Any]:
+def measure(task: Task, network: nn.Module, weights: Path, device: torch.device) -> dict[str, Any]:
     """Figures by name: latency_ms (95th percentile, batch of one), size_mib, parameters, multiply_adds.
 
     Exact figures are numbers; the measured one is an Interval as a dict, with device and threads named beside it.
+
+    Args:
+        network: on the CPU, where it is afterwards too.
+        weights: the stored file.
+        device: where latency is measured: the one the config names.
     """
     example = task.example_inputs(1)
     layers = describe(network, example)
+    try:
+        latency = latency_p95(network.to(device), to_device(example, device), device)
+    finally:
+        network.to("cpu")
+    where = f"cpu, {torch.get_num_threads()} threads" if device.type == "cpu" else str(device)
+    if device.type == "cuda":
+        where += f", {torch.cuda.get_device_name(device)}"
     return {
-        "latency_ms": latency_p95(network, example).to_dict(),
+        "latency_ms": latency.to_dict(),
         "size_mib": weights.stat().st_size / 2**20,
         "parameters": layers.parameters,
         "multiply_adds": layers.multiply_adds,
-        "device": f"cpu, {torch.get_num_threads()} threads, batch of 1",
+        "device": f"{where}, batch of 1",
     }
 
 
-def latency_p95(network: nn.Module, inputs: tuple[Any, ...], calls: int = CALLS) -> Interval:
+def latency_p95(
+    network: Callable[..., Any],
+    inputs: tuple[Any, ...],
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Interval:
     """95th percentile of warm forward passes in milliseconds; the interval from order statistics, distribution-free.
 
+    Each call is waited for. CALLS of them, or what SECONDS allow, but never fewer than FEWEST_CALLS.
+
+    Args:
+        network: in eval mode, on the device, as are its inputs.
+        clock: seconds.
     Source: Conover, Practical Nonparametric Statistics, ch. 3: ranks of a binomial count around the quantile.
     """
     from scipy.stats import binom
 
-    network.eval()
+    def wait() -> None:
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        elif device.type == "mps":
+            torch.mps.synchronize()
+
+    times: list[float] = []
     with torch.inference_mode():
         for _ in range(WARM_UP):
             network(*inputs)
-        times = np.empty(calls)
-        for i in range(calls):
-            start = time.perf_counter()
+        wait()
+        began = clock()
+        while len(times) < CALLS and (len(times) < FEWEST_CALLS or clock() - began < SECONDS):
+            start = clock()
             network(*inputs)
-            times[i] = time.perf_counter() - start
-    times = np.sort(times) * 1000
-    low, high = (int(rank) for rank in binom.ppf([0.025, 0.975], calls, 0.95))
-    ranks = np.clip([int(0.95 * calls), low - 1, high], 0, calls - 1)
-    value, at_least, at_most = (float(times[rank]) for rank in ranks)
-    return Interval(value, at_least, at_most, 0.95, calls, "order statistics")
+            wait()
+            times.append(1000 * (clock() - start))
+    times.sort()
+    n = len(times)
+    # ranks from 0: as many calls below the quantile as a binomial count has
+    low, high = (int(rank) for rank in binom.ppf([0.025, 0.975], n, 0.95))
+    value, at_least, at_most = times[math.ceil(0.95 * n) - 1], times[low - 1], times[min(high, n - 1)]
+    return Interval(value, at_least, at_most, 0.95, n, "order statistics")
 
 
 def figures_of(run: Run, names: Collection[str]) -> dict[str, float | Interval]:
