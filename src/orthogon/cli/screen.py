@@ -144,6 +144,10 @@ class Progress:
         if self.show_data:
             self._say("Plan", event["text"])
 
+    def _on_preflight(self, event: dict[str, Any]) -> None:
+        if self.show_data and event["severity"] == "note":  # what is wrong comes as a warning or an error
+            self._say("Rate", sentence(event["message"]))
+
     def _say(self, label: str, text: str) -> None:
         self.console.print(labelled(label, text))
 

@@ -174,6 +174,8 @@ def resolve(config: ProjectConfig, kind: str, suggestions: Mapping[str, Any]) ->
     values = config.model_dump(mode="json")
     values["task"] = task_class(kind).Config(**{**config.task, "kind": kind}).model_dump(mode="json")
     training = values["training"]
+    if training["lr_race"] is None:  # a rate that the user chose is not questioned
+        training["lr_race"] = "check" if training["lr"] is None else False
     for key, value in suggestions.items():
         if key == "training.epochs" and (training["steps"] or training["minutes"]):
             continue

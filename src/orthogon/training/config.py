@@ -26,7 +26,11 @@ class TrainingConfig(BaseModel):
     )
     optimiser_args: dict[str, Any] = Field(default_factory=dict, description="Further arguments of the optimiser.")
     lr: float | None = Field(None, gt=0, description="Learning rate (alpha); unset: chosen by the task.")
-    lr_race: bool = Field(False, description="Before training, race 3 learning rates around lr and keep the best.")
+    lr_race: bool | Literal["check"] | None = Field(
+        None,
+        description="Race 3 learning rates before training: true keeps the best, check only warns if lr is clearly "
+        "worse, false does neither; unset: check where the task chose lr.",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="beta 1 of momentum, Nesterov and Adam.")
     beta2: float = Field(0.999, ge=0, lt=1, description="beta 2 of Adam; RMSprop's decay.")
     schedule: Literal[

@@ -119,7 +119,7 @@ class _Training:
             seed_everything(self.seed, distributed.rank())
             if config.preflight:
                 self._preflight(expected_loss)
-            if config.lr_race:
+            if config.lr_race is True:
                 (lr,) = distributed.from_first([lr_race(self.objective, config)], self.device)
                 self._set_lr(lr)
             steps, timed_out = budget(config, self.steps_per_epoch, self.learner, self.clock, self.started)

@@ -4,6 +4,8 @@ Each check answers one question about the objective at its initial weights:
     is the loss what theory says (log K for K classes)?    no: inputs, labels or the last layer's scale are wrong
     can one batch be learned by heart, dropout off?        no: something is not connected
     does J fall under the configured optimiser?            no: the learning rate or the loss is wrong
+    does J fall about as far as at a tenth and at ten      no: the learning rate does not suit
+    times the rate, batch for batch?
 """
 
 from __future__ import annotations
@@ -14,13 +16,16 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count, islice
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from orthogon.data.examples import Finding
+from orthogon.errors import TrainingError
 from orthogon.training.config import TrainingConfig
 from orthogon.training.device import out_of_memory, to_device
 from orthogon.training.objective import Objective
@@ -33,6 +38,10 @@ OVERFIT_DONE = 0.5  # share of the first loss below which the batch counts as be
 OVERFIT_STUCK = 0.9  # share of the first loss above which it counts as not being learned
 DESCENT_STEPS = 20
 RACE_STEPS = 60
+CHECK_STEPS = 30  # updates of each rate when a race only checks; after 10 sound rates and poor ones look alike
+CHECK_SHARE = 0.05  # of the planned updates, at most, for that
+CHECK_FACTORS = (0.1, 1.0, 10.0)  # a factor of 3 is won by the largest rate, whatever the whole training says of it
+CHECK_FALL = 0.25  # share of the best rate's fall below which a rate is clearly worse; sound ones had 0.34 to 1.42
 SECONDS = 10.0  # of each check
 
 Clock = Callable[[], float]
@@ -57,7 +66,9 @@ def preflight(
     expected_loss: float | None = None,
     clock: Clock = time.monotonic,
 ) -> list[Finding]:
-    """What is wrong before training starts; empty when nothing is.
+    """What is wrong before training starts, and a note on a race that found nothing; empty when there is neither.
+
+    A batch that does not fit into memory is computed in twice as many parts, and so on; J stays the same.
 
     Weights, buffers, gradients, modes and every random state are afterwards what they were, bit for bit.
 
@@ -67,32 +78,44 @@ def preflight(
         expected_loss: mean loss that theory gives a network that knows nothing (log K; the variance); None: unknown.
         clock: seconds; each check stops after SECONDS.
     """
-    checks = (
-        lambda: check_start(objective, expected_loss),
-        lambda: check_one_batch(objective, clock),
-        lambda: _descent_finding(check_descent(objective, config, clock=clock)),
-    )
+    checks: list[Callable[[int], Finding | None]] = [
+        lambda parts: check_start(objective, expected_loss, parts),
+        lambda parts: check_one_batch(objective, clock, parts),
+        lambda parts: _descent_finding(check_descent(objective, config, clock=clock, parts=parts)),
+    ]
+    if config.lr_race == "check" and _worth_a_race(objective, config):
+        checks.append(lambda parts: check_lr(objective, config, clock, parts))
     findings: list[Finding] = []
+    parts = config.accumulate
     for check in checks:
-        try:
-            finding = check()
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            message = "one whole batch does not fit into memory: the checks before training are left out"
-            remedy = "Lower training.batch_size; the training itself goes on in smaller parts."
-            return [*findings, Finding("preflight-out-of-memory", "warning", message, count=1, remedy=remedy)]
+        while True:
+            try:
+                finding = check(parts)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+            # outside `except`: the error's traceback held on to the memory of the failed attempt
+            if not _divides_further(objective, parts):
+                message = "not even one example fits into memory: the checks before training are left out"
+                remedy = "Make the network or the example smaller, or use a machine with more memory."
+                return [*findings, Finding("preflight-out-of-memory", "warning", message, count=1, remedy=remedy)]
+            parts *= 2
         if finding is not None:
             findings.append(finding)
             if finding.severity == "error":  # a loss that is no number makes the rest meaningless
                 break
+    if parts > config.accumulate:
+        message = f"one whole batch does not fit into memory: the checks before training compute it in {parts} parts"
+        remedy = f"Set training.accumulate to {parts} to start this way."
+        findings.append(Finding("preflight-out-of-memory", "warning", message, count=1, remedy=remedy))
     return findings
 
 
-def check_start(objective: Objective, expected_loss: float | None) -> Finding | None:
-    """The mean loss of the first batch beside what theory says."""
+def check_start(objective: Objective, expected_loss: float | None, parts: int = 1) -> Finding | None:
+    """The mean loss of the first batch, computed in so many parts, beside what theory says."""
     with untouched(objective), torch.no_grad(), dropout_off(objective):
-        loss = _mean_loss(objective, _first_batch(objective)).item()
+        loss = _cost(objective, _pieces(objective, _first_batch(objective), parts))
     if not math.isfinite(loss):
         return Finding(
             "loss-not-finite",
@@ -122,10 +145,10 @@ def check_start(objective: Objective, expected_loss: float | None) -> Finding | 
     return None
 
 
-def check_one_batch(objective: Objective, clock: Clock = time.monotonic) -> Finding | None:
+def check_one_batch(objective: Objective, clock: Clock = time.monotonic, parts: int = 1) -> Finding | None:
     """Whether a few dozen updates learn one batch by heart, dropout off."""
     config = TrainingConfig.model_validate({"optimiser": "adam", "lr": OVERFIT_LR})
-    costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, enough=OVERFIT_DONE)
+    costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, parts, enough=OVERFIT_DONE)
     steps = len(costs) - 1
     if math.isfinite(costs[-1]) and (costs[-1] <= OVERFIT_STUCK * costs[0] or costs[0] < 1e-3):
         return None
@@ -142,16 +165,65 @@ def check_one_batch(objective: Objective, clock: Clock = time.monotonic) -> Find
 
 
 def check_descent(
-    objective: Objective, config: TrainingConfig, steps: int = DESCENT_STEPS, clock: Clock = time.monotonic
+    objective: Objective,
+    config: TrainingConfig,
+    steps: int = DESCENT_STEPS,
+    clock: Clock = time.monotonic,
+    parts: int = 1,
 ) -> Descent:
     """Train a few updates with dropout off, where J is a fixed function, and see whether it falls; then dropout is on.
 
     One batch, the configured optimiser and rate. With dropout J is drawn anew at each step and need not fall.
     """
-    costs = _train_on_one_batch(objective, config, steps, clock)
+    costs = _train_on_one_batch(objective, config, steps, clock, parts)
     optimiser_lr = make_optimiser(objective.parameters(), objective.network(), config).param_groups[0]["lr"]
     passed = math.isfinite(costs[-1]) and costs[-1] < costs[0]
     return Descent(passed, tuple(costs), float(optimiser_lr))
+
+
+def check_lr(
+    objective: Objective, config: TrainingConfig, clock: Clock = time.monotonic, parts: int = 1
+) -> Finding | None:
+    """Race `lr` against a tenth and ten times of it, and warn if it is clearly worse: nothing is chosen.
+
+    A short race favours large rates, which learn fast at first and no better in the end; so a rate is called worse
+    only if its loss fell by less than CHECK_FALL of the best one's fall, and the paired differences over the last
+    third of the batches are clear of their noise (95% interval of a mean). A batch's fall is counted from its own
+    loss at the initial weights: batches differ more than rates do. Out of time, it says nothing.
+    """
+    own = config.lr or 0.0
+    runs: dict[float, list[float]] = {}
+    for factor in CHECK_FACTORS:
+        lr = own if factor == 1 else float(f"{own * factor:.6g}")
+        with untouched(objective):
+            runs[lr] = _short_run(objective, config.model_copy(update={"lr": lr}), CHECK_STEPS, clock, parts)
+    if any(len(run) < CHECK_STEPS and math.isfinite(run[-1]) for run in runs.values()):
+        return None  # out of time
+    judged = CHECK_STEPS // 3
+    with untouched(objective):
+        before = np.array(_untrained(objective, CHECK_STEPS, parts)[-judged:])
+    falls = {lr: before - np.array(run[-judged:]) for lr, run in runs.items() if math.isfinite(run[-1])}
+    best = max((lr for lr in falls if lr != own), key=lambda lr: float(falls[lr].mean()), default=None)
+    if best is None:
+        return None
+    fall = float(falls[best].mean())
+    if fall <= 0:  # nothing falls, which is another check's to say
+        return None
+    own_fall = float(falls[own].mean()) if own in falls else -math.inf
+    if own_fall < CHECK_FALL * fall and (own not in falls or _above_zero(falls[best] - falls[own])):
+        fell = f"fell by {own_fall:.2g}" if own_fall > 0 else "did not fall"
+        return Finding(
+            "learning-rate",
+            "warning",
+            f"in {CHECK_STEPS} updates the loss {fell} at learning rate {own:g} and fell by {fall:.2g} at {best:g}",
+            count=1,
+            remedy=f"Try training.lr={best:g}.",
+        )
+    others = [lr for lr in runs if lr != own]
+    names = " and ".join(f"{lr:g}" for lr in sorted(others))
+    return Finding(
+        "learning-rate", "note", f"learning rate {own:g}: not clearly worse than {names} after {CHECK_STEPS} updates", 1
+    )
 
 
 def lr_race(
@@ -175,7 +247,7 @@ def lr_race(
     for factor in sorted(factors):
         lr = float(base * factor)
         with untouched(objective):
-            losses = _short_run(objective, config.model_copy(update={"lr": lr}), steps, clock)
+            losses = _short_run(objective, config.model_copy(update={"lr": lr}), steps, clock, config.accumulate)
         tail = losses[-max(1, len(losses) // 3) :]
         mean = sum(tail) / len(tail)
         results[lr] = mean if math.isfinite(mean) else math.inf
@@ -252,31 +324,71 @@ def _first_batch(objective: Objective) -> Any:
     return next(iter(objective.batches(1)))
 
 
-def _mean_loss(objective: Objective, batch: Any) -> torch.Tensor:
-    device = next(iter(objective.parameters().values())).device
-    total, count, _ = objective.loss(to_device(batch, device))
-    return total / max(count, 1e-12)
+def _pieces(objective: Objective, batch: Any, parts: int) -> Sequence[Any]:
+    return objective.split(batch, parts) if parts > 1 else (batch,)
+
+
+def _divides_further(objective: Objective, parts: int) -> bool:
+    batch = _first_batch(objective)
+    try:
+        return len(objective.split(batch, 2 * parts)) > len(_pieces(objective, batch, parts))
+    except TrainingError:  # a batch that nobody can cut
+        return False
+
+
+def _worth_a_race(objective: Objective, config: TrainingConfig) -> bool:
+    """Whether its updates are a few per cent of those planned, and the first updates are meant to have the full rate.
+
+    A length in minutes is not known yet.
+    """
+    if config.lr_warmup_steps or config.schedule == "one_cycle":
+        return False
+    planned = config.steps or (config.epochs or 0) * objective.batches_per_epoch()
+    return len(CHECK_FACTORS) * CHECK_STEPS <= CHECK_SHARE * planned
+
+
+def _above_zero(differences: NDArray[np.float64]) -> bool:
+    """Whether the 95% interval of their mean lies above 0."""
+    from scipy.stats import t
+
+    n = len(differences)
+    return bool(differences.mean() > t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n))
+
+
+def _cost(objective: Objective, pieces: Sequence[Any], learn: bool = False) -> float:
+    """The mean loss over the pieces of a batch; `learn` fills the gradients with its own."""
+    parameters = list(objective.parameters().values())
+    total, count = 0.0, 0.0
+    for piece in pieces:
+        loss, n, _ = objective.loss(to_device(piece, parameters[0].device))
+        if learn:
+            loss.backward()
+        total, count = total + loss.item(), count + n
+    count = max(count, 1e-12)
+    if learn:
+        torch._foreach_mul_([p.grad for p in parameters if p.grad is not None], 1 / count)
+    return total / count
 
 
 def _train_on_one_batch(
-    objective: Objective, config: TrainingConfig, steps: int, clock: Clock, enough: float = 0.0
+    objective: Objective, config: TrainingConfig, steps: int, clock: Clock, parts: int, enough: float = 0.0
 ) -> list[float]:
     """Costs of the first batch before each update and after the last; stops early below `enough` of the first."""
     costs: list[float] = []
     with untouched(objective), dropout_off(objective):
-        batch = _first_batch(objective)
+        pieces = _pieces(objective, _first_batch(objective), parts)
         optimiser = make_optimiser(objective.parameters(), objective.network(), config)
         started = clock()
         for _ in range(steps):
-            costs.append(_update(objective, optimiser, batch))
+            costs.append(_update(objective, optimiser, pieces))
             if not math.isfinite(costs[-1]) or costs[-1] < enough * costs[0] or clock() - started > SECONDS:
                 break
         with torch.no_grad():
-            costs.append(_mean_loss(objective, batch).item())
+            costs.append(_cost(objective, pieces))
     return costs
 
 
-def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: Clock) -> list[float]:
+def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: Clock, parts: int = 1) -> list[float]:
     network = objective.network()
     if network is not None:
         network.train()
@@ -287,7 +399,7 @@ def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: 
         epoch += 1
         before = len(losses)
         for batch in objective.batches(epoch):
-            losses.append(_update(objective, optimiser, batch))
+            losses.append(_update(objective, optimiser, _pieces(objective, batch, parts)))
             if len(losses) >= steps or not math.isfinite(losses[-1]) or clock() - started > SECONDS:
                 break
         if len(losses) == before or not math.isfinite(losses[-1]):
@@ -295,15 +407,20 @@ def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: 
     return losses or [math.inf]
 
 
-def _update(objective: Objective, optimiser: torch.optim.Optimizer, batch: Any) -> float:
+def _untrained(objective: Objective, steps: int, parts: int) -> list[float]:
+    """Costs of the batches that `_short_run` sees, at the weights as they are."""
+    epochs = chain.from_iterable(objective.batches(epoch) for epoch in count(1))
+    with torch.no_grad():
+        return [_cost(objective, _pieces(objective, batch, parts)) for batch in islice(epochs, steps)]
+
+
+def _update(objective: Objective, optimiser: torch.optim.Optimizer, pieces: Sequence[Any]) -> float:
     """One update; the mean loss before it."""
     first: list[float] = []
 
     def closure() -> float:
         optimiser.zero_grad()
-        loss = _mean_loss(objective, batch)
-        loss.backward()
-        first.append(loss.item())
+        first.append(_cost(objective, pieces, learn=True))
         return first[-1]
 
     optimiser.step(closure)
