@@ -159,6 +159,7 @@ def test_frozen_parameters_are_told_apart() -> None:
     assert (description.parameters, description.trainable) == (38, 10)
 
 
+@pytest.mark.system("conv.fc", "conv.count")
 def test_it_reads_well_at_80_columns_and_as_json() -> None:
     description = describe(lenet_like(), torch.zeros(2, 3, 32, 32), name="digits")
     console = Console(width=80, record=True, file=io.StringIO())
@@ -168,3 +169,16 @@ def test_it_reads_well_at_80_columns_and_as_json() -> None:
     assert "62,006 parameters" in text
     assert "5 layers with weights (7 counting pooling)" in " ".join(text.split())
     assert json.loads(json.dumps(description.to_dict()))["layers"][0]["multiply_adds"] == 352_800
+
+
+@pytest.mark.system("conv.simple-net")
+def test_the_printed_table_shows_each_layers_shape() -> None:
+    simple_net = nn.Sequential(
+        nn.Conv2d(3, 10, 3), nn.Conv2d(10, 20, 5, 2), nn.Conv2d(20, 40, 5, 2), nn.Flatten(), nn.Linear(1960, 2)
+    )
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(describe(simple_net, torch.zeros(1, 3, 39, 39)))
+    text = console.export_text()
+    shapes = ["10 × 37 × 37", "20 × 17 × 17", "40 × 7 × 7", "1960", " 2 "]
+    places = [text.index(shape) for shape in shapes]
+    assert places == sorted(places)
