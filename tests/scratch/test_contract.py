@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +21,12 @@ ROOM = Path(orthogon.scratch.__file__).parent
 TESTS = Path(__file__).parent.parent
 NO_CHAPTER = {"__init__", "learn", "toy_data"}
 SLOW_DEMOS: set[str] = set()  # above two seconds
+AS_PROGRAM = """
+if __name__ == "__main__":
+    from orthogon.scratch.learn import run_demo
+
+    run_demo(demo)
+"""
 
 chapters = pytest.mark.parametrize("topic", TOPICS)
 
@@ -45,6 +53,11 @@ def test_the_docstring_has_the_form(topic: str) -> None:
     idea = parts(topic)["Idea"]
     assert "\n\n" not in idea, "the idea is one paragraph"
     assert 3 <= len(re.findall(r"[.?!](?:\s|$)", idea)) <= 9
+
+
+@chapters
+def test_it_ends_as_a_program(topic: str) -> None:
+    assert (ROOM / f"{module_name(topic)}.py").read_text().endswith(AS_PROGRAM)
 
 
 @chapters
@@ -102,6 +115,15 @@ def test_the_demo_tells_the_same_story_twice_and_draws(topic: str, capsys: pytes
         assert all(len(line) <= 120 for line in stories[-1].splitlines())
     assert len(stories[0].splitlines()) >= 3
     assert len(set(stories)) == 1
+
+
+def test_a_chapter_runs_without_a_display(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-m", "orthogon.scratch.softmax", "--save", str(tmp_path / "a.png")]
+    environment = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "MPLBACKEND")}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert f"Picture: {tmp_path / 'a.png'}" in run.stdout
+    assert run.stderr == ""
+    assert (tmp_path / "a.png").stat().st_size > 10_000
 
 
 def test_a_demo_is_saved_where_asked_or_in_a_new_folder(
