@@ -88,9 +88,8 @@ def demo() -> Figure:
     for W in (3.0, 4.0, 2.0):
         E = errors(W, X, Y)[2].sum()
         left.plot(W, E, "o", color="C1")
-        left.annotate(
-            f"W = {W:g}: {E:g}", (W, E), xytext=(-8, 8), textcoords="offset points", ha="right" if E else "left"
-        )
+        place, side = ((0, 12), "center") if E == 0 else ((-8, 4), "right")
+        left.annotate(f"W = {W:g}: {E:g}", (W, E), xytext=place, textcoords="offset points", ha=side)
     left.set(title="Squared error of ŷ = W x", xlabel="weight W", ylabel="summed squared error E")
     right.plot([errors(W, X, Y, b)[2].sum() for W, b in path[:21]], "o-", markersize=3, color="C1")
     right.set(title="Down the slope from W = 4, b = 0", xlabel="step", ylabel="summed squared error E", yscale="log")
