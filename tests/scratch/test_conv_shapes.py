@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from orthogon.models.describe import describe
+from orthogon.models.lenet import lenet5_modern
 from orthogon.scratch.conv_shapes import (
     LENET_LIKE,
     SIGNAL_NET,
@@ -114,3 +115,16 @@ def test_what_cannot_follow_is_refused() -> None:
         walk((8, 8, 1), [Dense(4), Pool()])
     with pytest.raises(ValueError, match="side 9 does not fit into side 8"):
         walk((8, 8, 1), [Conv(2, 9)])
+
+
+@pytest.mark.system("conv.fc")
+def test_the_products_lenet_has_the_walks_parameters() -> None:
+    rest = (Dense(84), Dense(10))
+    rows = walk((32, 32, 1), (*LENET_LIKE[:4], Dense(120), *rest))
+    assert sum(row.parameters for row in rows) == 61_706
+    # its layer of 120 units is a convolution over the whole 5 x 5 map: the same count, the same numbers
+    as_convolution = walk((32, 32, 1), (*LENET_LIKE[:4], Conv(120, 5), *rest))
+    assert [row.parameters for row in as_convolution] == [row.parameters for row in rows]
+    layers = [layer for layer in describe(lenet5_modern(), torch.zeros(1, 1, 32, 32)).layers if layer.parameters]
+    assert [layer.parameters for layer in layers] == [row.parameters for row in rows if row.parameters]
+    assert max(layers, key=lambda layer: layer.share).parameters == 48_120

@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from orthogon.models.describe import describe
+from orthogon.models.mobilenet_v1 import DepthwiseSeparable
 from orthogon.scratch.convolution import conv_forward
 from orthogon.scratch.depthwise import (
     depthwise_backward,
@@ -63,6 +64,19 @@ def test_values_and_gradients_are_torchs(shape: tuple[int, ...]) -> None:
     for ours, leaf in zip(separable_backward(dZ, cache), (x, k, w, b), strict=True):
         assert leaf.grad is not None
         np.testing.assert_allclose(ours, leaf.grad, atol=1e-10)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_products_separable_convolution_gives_the_same_numbers(stride: int) -> None:
+    torch.manual_seed(0)
+    block = DepthwiseSeparable(3, 5, stride).double()
+    depthwise, pointwise = (part[0] for part in block)  # without norm and activation
+    A_prev = np.random.default_rng(0).normal(size=(2, 7, 6, 3))
+    z = pointwise(depthwise(torch.from_numpy(A_prev).permute(0, 3, 1, 2))).permute(0, 2, 3, 1).detach()
+    K = depthwise.weight.detach()[:, 0].permute(1, 2, 0).numpy()
+    W = pointwise.weight.detach()[:, :, 0, 0].T.numpy()
+    Z, _ = separable_forward(A_prev, K, W, np.zeros(5), p=1, s=stride)
+    np.testing.assert_allclose(Z, z, atol=1e-10)
 
 
 @pytest.mark.system("conv.depthwise")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from orthogon.models.alexnet import ResponseNorm
 from orthogon.scratch.local_response_norm import lrn_backward, lrn_forward, sum_over_neighbours
 
 CHANNELS = np.array([10.0, 20, 30, 40, 50, 60])
@@ -37,6 +38,14 @@ def test_values_and_gradients_are_torchs(channels: int, n: int) -> None:
     y.backward(torch.from_numpy(db))
     assert x.grad is not None
     np.testing.assert_allclose(lrn_backward(db, cache), x.grad, atol=1e-10)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_the_products_alexnet_normalises_the_same_way(groups: int) -> None:
+    a = np.random.default_rng(0).normal(0, 100, size=(2, 3, 4, 8))
+    theirs = ResponseNorm(groups)(torch.from_numpy(a).permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+    halves = [lrn_forward(half)[0] for half in np.split(a, groups, axis=-1)]
+    np.testing.assert_allclose(np.concatenate(halves, axis=-1), theirs, atol=1e-10)
 
 
 def test_the_neighbourhood_is_cut_off_at_the_ends() -> None:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.functional import conv2d
 
 from orthogon.models.convnet import conv_bn
+from orthogon.nn.convolution import TensorFlowConv2d
 from orthogon.scratch.cross_correlation import DIGITS_6x6
 from orthogon.scratch.edges import VERTICAL
 from orthogon.scratch.padding_stride import output_size, padding_for, same_padding, slide_padded, times_used
@@ -107,3 +108,13 @@ def test_the_products_convolutions_keep_or_divide_the_side(kernel: int, stride: 
     for n in (8, 15, 64):
         side = conv(torch.zeros(1, 3, n, n)).shape[-1]
         assert side == output_size(n, kernel, (kernel - 1) // 2, stride) == -(-n // stride)
+
+
+@pytest.mark.parametrize(("n", "f", "s"), [(8, 3, 2), (9, 3, 2), (7, 5, 3), (8, 4, 1), (6, 1, 2)])
+def test_the_products_tensorflow_padding_is_that_for_the_side_divided_by_the_stride(n: int, f: int, s: int) -> None:
+    conv = TensorFlowConv2d(1, 1, f, s, bias=False).double()
+    image = np.random.default_rng(0).normal(size=(n, n))
+    padded = np.pad(image, padding_for(n, f, s, -(-n // s)))
+    ours = slide_padded(padded, conv.weight.detach()[0, 0].numpy(), s=s)
+    theirs = conv(torch.from_numpy(image)[None, None])[0, 0].detach()
+    np.testing.assert_allclose(ours, theirs, atol=1e-10)

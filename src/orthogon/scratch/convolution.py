@@ -158,7 +158,7 @@ def conv_backward_im2col(dZ: np.ndarray, cache: Cache) -> tuple[np.ndarray, np.n
 
 
 def demo() -> Figure | None:
-    """Volumes in and out, the loops against the matrix product, and a layer that learns which colour is a stripe."""
+    """Volumes in and out, the loops against the matrix product, and a layer that learns from a teacher."""
     rng = np.random.default_rng(0)
     A_prev, W, b = rng.normal(size=(4, 6, 6, 3)), rng.normal(size=(3, 3, 3, 2)), np.array([0.5, -0.5])
     Z, cache = conv_forward(A_prev, W, b)

@@ -20,6 +20,7 @@ Exceptions:
 Product:
     torch.nn.Conv2d(3, 3, 3, groups=3)
     torch.nn.Conv2d(3, 5, 1)                              # the pointwise step
+    orthogon.models.mobilenet_v1.DepthwiseSeparable(3, 5) # both, each with batch norm and ReLU
 Systems:
     conv.depthwise
 Paper:

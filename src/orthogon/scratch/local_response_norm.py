@@ -16,6 +16,7 @@ Exceptions:
 
 Product:
     torch.nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+    orthogon.models.alexnet.ResponseNorm(1)
 Systems:
     conv.lrn
 Paper:

@@ -15,11 +15,12 @@ Equations:
 
 Exceptions:
     "same" with an even f is (f - 1)//2 zeros before and f//2 after, what torch.nn.Conv2d(padding="same") does.
-    torch.nn.Conv2d(padding="same") takes stride 1 only; `padding_for` also answers for a larger stride.
+    torch.nn.Conv2d(padding="same") takes stride 1 only; TensorFlow's "same" gives ⌈n / s⌉ and is `padding_for` of it.
 
 Product:
     torch.nn.Conv2d(3, 8, 3, padding="same")
     torch.nn.Conv2d(3, 8, 3, stride=2, padding=1)
+    orthogon.nn.convolution.TensorFlowConv2d(3, 8, 3, stride=2)    # the side divided by s, rounded up
 Systems:
     conv.pad conv.stride
 Paper:
