@@ -14,7 +14,7 @@ import csv
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from orthogon.metrics.score import Metric, Scores
     from orthogon.models.describe import Description
     from orthogon.run.predict import Prediction
+    from orthogon.tasks.task import Importance
 
 WORST_IN_REPORT = 24
 LOOKS_IN_REPORT = 6
+ROWS_FOR_IMPORTANCE = 2000
 
 
 class Run(run_folder.Run):
@@ -132,8 +134,26 @@ class Run(run_folder.Run):
         for row in rows:
             id_ = int(scores.ids[row])
             card = self.task().show(examples[id_], answers, row_of[id_], network)
+            if card.fields:
+                rank = {importance.name: place for place, importance in enumerate(self._importances)}
+                telling = sorted(card.fields.items(), key=lambda item: rank.get(item[0], len(rank)))
+                card = replace(card, fields=dict(telling))
             cases.append(Case(card, id_, split))
         return cases
+
+    @cached_property
+    def _importances(self) -> list[Importance]:
+        """The columns that tell most first: every card shows its row in this order. Empty where there are none."""
+        if self._examples is None:
+            return []
+        scores = self.scores(self._judged)
+        ids = scores.ids[: min(len(scores), ROWS_FOR_IMPORTANCE)]
+        return self.task().importances(self.network(), self._examples.take(ids), self.metric)
+
+    @property
+    def _judged(self) -> str:
+        """The split that mistakes are looked for in: dev, or train where there is no dev."""
+        return "dev" if "dev" in self.splits() else "train"
 
     @cached_property
     def _examples(self) -> Examples | None:
@@ -219,7 +239,7 @@ class Run(run_folder.Run):
             return cached
         task, metric, info = self.task(), self.metric, self.info
         diagnosis = self.diagnose()
-        judged = "dev" if "dev" in self.splits() else "train"
+        judged = self._judged
         scores, answers = self.scores(judged), self.answers(judged)
         order = mistakes.worst(scores, WORST_IN_REPORT)
         cases = self._cases(order, judged, scores, answers, look=True)
@@ -236,10 +256,6 @@ class Run(run_folder.Run):
         baselines = []
         for entry in self.baselines():
             baselines.append(BaselineFigure(entry["name"], _error(entry["scores"], metric), entry["seconds"]))
-        importances: list[Any] = []
-        if self._examples is not None:
-            ids = scores.ids[: min(len(scores), 2000)]
-            importances = task.importances(self.network(), self._examples.take(ids), metric)
         agreement = None
         if {"truth", "answer"} <= set(scores.records) and not task.class_names():
             truth, answer = scores.records["truth"], scores.records["answer"]
@@ -262,7 +278,7 @@ class Run(run_folder.Run):
             cases=cases,
             looks=looks,
             agreement=agreement,
-            importances=importances,
+            importances=self._importances,
             baselines=baselines,
             steps=next_steps(self),
             healthy=self.advice_note(),

@@ -18,7 +18,7 @@ import pytest
 from orthogon.data.examples import Finding
 from orthogon.report.data import Case, ReportData
 from orthogon.report.page import page, write
-from orthogon.tasks.task import Card
+from orthogon.tasks.task import Card, TargetShown
 
 MIB = 1 << 20
 VOID = {"meta", "img", "input", "br", "link", "hr"}
@@ -129,6 +129,16 @@ def test_regression_shows_units_agreement_groups_and_importances(houses: ReportD
     assert "Answer against truth (USD)" in outline.text
     assert re.search(r"Error added|error added when a column is shuffled", outline.text)
     assert outline.text.index("income") < outline.text.index("population")
+
+
+def test_a_row_of_several_targets_shows_each_that_differs_with_both_values(houses: ReportData) -> None:
+    targets = [TargetShown(f"label{k}", f"true{k}", f"said{k}", 0.9, wrong=k < 9) for k in range(12)]
+    card = dataclasses.replace(houses.cases[0].card, targets=targets)
+    text = Outline(page(dataclasses.replace(houses, cases=[Case(card, 0)]))).text
+    for k in range(9):
+        assert f"label{k}: said{k}, not true{k}" in text
+    assert text.count("90.0 % sure") == 9
+    assert "right: label9: said9, label10: said10, label11: said11" in text
 
 
 def test_strings_show_the_difference_and_attention(dates: ReportData) -> None:

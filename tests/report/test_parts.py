@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orthogon.report import words
 from orthogon.report.bars import Value, bars, ladder
 from orthogon.report.pictures import encode, overlay
-from orthogon.report.render import clip, flatten, telling
+from orthogon.report.render import clip, flatten
 from orthogon.strategy.diagnosis import Diagnosis, Gap, Rung
 from orthogon.tasks.task import Card
 
@@ -176,4 +176,3 @@ def test_nested_values_become_dotted_rows_and_text_is_cut() -> None:
     assert rows[:3] == [("a.b", "1"), ("a.c.d", "–"), ("e", "–")]
     assert len(rows[3][1]) == 400
     assert clip("a\x00b\x1b[31m\nc") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[31m\nc"
-    assert telling({"a": "1", "b": "2", "c": "3"}, {"c": 0, "b": 1}) == [("c", "3"), ("b", "2"), ("a", "1")]

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from orthogon.report.data import BaselineFigure, Case, Figure, ReportData
 from orthogon.report.terminal import cards, next_steps, screen
-from orthogon.tasks.task import Card
+from orthogon.tasks.task import Card, TargetShown
 
 
 def printed(what: object, width: int = 80, colour: str | None = None) -> str:
@@ -88,6 +88,35 @@ def test_the_row_stays_visible_behind_a_long_path() -> None:
     title = "/home/someone/a/long/way/down/adult_train.csv.gz, row 28411"
     case = Case(Card("row", title, ">50K", "<=50K", 0.99, 1.0, fields={"hours": "40"}), 0)
     assert printed(cards([case])).splitlines()[1].endswith("train.csv.gz, row 28411")
+    case = Case(Card("row", "/home/me/t.csv, row 5", ">50K", "<=50K", 0.99, 1.0, fields={"hours": "40"}), 0)
+    assert printed(cards([case])).splitlines()[1].endswith("40     t.csv, row 5")
+
+
+def test_narrow_screens_lose_columns_and_nothing_else() -> None:
+    fields = {f"a long column name {k}": "a long value in it" for k in range(4)}
+    case = Case(Card("row", "census.csv, row 28411", "long answer", "longer answer", 0.99, 1.0, fields=fields), 0)
+    for width in (60, 80, 100, 130):
+        head, line = printed(cards([case]), width).splitlines()
+        assert max(len(head), len(line)) <= width
+        assert head.count("a long") == {60: 0, 80: 1, 100: 3, 130: 3}[width]
+        assert line.startswith("longer answer  long answer  99 %  ")
+        assert line.endswith("census.csv, row 28411")
+
+
+def test_of_several_targets_those_that_differ_stand_below_one_another() -> None:
+    targets = [TargetShown(f"label{k}", "1", "0", 0.9 - k / 10, wrong=True) for k in range(4)]
+    targets += [TargetShown("fine", "yes", "yes", 0.5)]
+    card = Card("row", "t.csv, row 5", "truth", "answer", fields={"hours": "40"}, targets=targets)
+    lines = [line.split() for line in printed(cards([Case(card, 0)])).splitlines()]
+    assert lines == [
+        ["target", "answer", "truth", "sure", "hours", "where"],
+        ["label0", "0", "1", "90", "%", "40", "t.csv,", "row", "5"],
+        *(["label1", "0", "1", "80", "%"], ["label2", "0", "1", "70", "%"], ["label3", "0", "1", "60", "%"]),
+    ]
+    lines = printed(cards([Case(card, 0)], targets=3)).splitlines()
+    assert (len(lines), lines[-1].strip()) == (5, "and 1 more")
+    right = dataclasses.replace(card, targets=targets[-1:])
+    assert printed(cards([Case(right, 0)])).splitlines()[1].split()[:4] == ["fine", "yes", "yes", "50"]
 
 
 def test_more_pictures_than_fit_wrap(digits: ReportData) -> None:
@@ -97,9 +126,9 @@ def test_more_pictures_than_fit_wrap(digits: ReportData) -> None:
 
 
 def test_rows_show_the_columns_that_tell_most(houses: ReportData) -> None:
-    text = printed(cards(houses.cases[:3], ["ocean", "age"]))
+    text = printed(cards(houses.cases[:3]))
     head = text.splitlines()[0].split()
-    assert head[:5] == ["answer", "truth", "sure", "ocean", "age"]
+    assert head[:6] == ["answer", "truth", "sure", "income", "age", "rooms"]
     assert "houses.csv, row" in text
 
 
@@ -108,9 +137,9 @@ def test_strings_show_source_answer_and_truth(dates: ReportData) -> None:
 
 
 def test_markup_in_the_users_text_is_text(digits: ReportData) -> None:
-    case = Case(Card("row", "[red]t.csv[/]", "[b]", "[/nope]", 0.5, 1.0, fields={"[i]": "[/x]"}), 0)
+    case = Case(Card("row", "[red]t.csv[b], row 2", "[b]", "[/nope]", 0.5, 1.0, fields={"[i]": "[/x]"}), 0)
     text = printed(cards([case]))
-    for said in ("[/nope]", "[b]", "[/x]", "[i]", "[red]t.csv[/]"):
+    for said in ("[/nope]", "[b]", "[/x]", "[i]", "[red]t.csv[b], row 2"):
         assert said in text
 
 

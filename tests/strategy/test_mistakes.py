@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -81,6 +82,26 @@ def test_confidence_that_tells_nothing_is_said_to():
     scores = Scores({"wrong": wrong, "loss": wrong}, np.arange(500))
     found = analyse(scores, Said({"confidence": np.full(500, 0.7)}, scores.ids), metric=ERROR)
     assert found.sure().startswith("its confidence does not tell where it errs; over all cases")
+
+
+def test_labels_side_by_side_have_no_one_confidence():
+    records = {"truth": np.eye(4, 2, dtype=int), "probs": np.full((4, 2), 0.7), "wrong": np.ones(4), "loss": np.ones(4)}
+    scores = Scores(records, np.arange(4))
+    found = analyse(scores, Said({}, scores.ids), class_names=["a", "b"], metric=ERROR)
+    assert (found.coverage, found.calibration, found.sure()) == ((), (), "")
+    single = Scores({**records, "truth": np.array([0, 0, 0, 1])}, np.arange(4))
+    assert len(analyse(single, Said({}, scores.ids), metric=ERROR).calibration) == 1
+
+
+def test_errors_are_printed_in_their_unit():
+    scores, answers = example(np.array(["ann", "bob"])[np.arange(20) % 2])
+    text = str(analyse(scores, answers, class_names=NAMES, metric=ERROR))
+    assert re.search(r"cat +40\.0 % +\[16\.8, 68\.7\] +10", text)
+    assert re.search(r"ann +30\.0 % ", text)
+    records = {"squared": np.full(20, 9e6), "loss": np.full(20, 9e6)}
+    metric = regression_metrics("USD")["rmse"]
+    values = analyse(Scores(records, scores.ids, scores.groups), Said({}, scores.ids), metric=metric)
+    assert re.search(r"ann +3,000 USD +\[3,000, 3,000\] +10", str(values))
 
 
 def test_worst_and_random_mistakes():

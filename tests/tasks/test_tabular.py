@@ -360,16 +360,41 @@ def test_importances_find_the_column_that_decides():
     assert all(i.low <= 0.02 for i in importances[1:])
 
 
-def test_a_card_shows_the_row_and_puts_first_what_counted():
+def test_a_card_shows_the_row_with_its_answer():
     examples = table(rows(300)[["noise", "c", "x", "class"]], "class")
     task, network = trained(examples)
     answers = task.answers(network, examples)
-    card = task.show(examples[4], answers, 4, network)
+    card = task.show(examples[4], answers, 4)
     assert card.kind == "row"
     assert card.title == "made.csv, row 5"
     assert (card.truth, card.answer) == (examples[4].target, answers.values["answer"][4])
-    assert next(iter(card.fields)) == "x"
-    assert list(task.show(examples[4], answers, 4).fields) == ["noise", "c", "x"]
+    assert list(card.fields) == ["noise", "c", "x"]
+    assert card.targets == ()
+
+
+def test_of_several_targets_the_most_costly_that_differ_come_first():
+    frame = rows(4)[["x", "class"]].assign(other=["a", "b", "a", "b"], value=[1.25, 2.5, 3.5, 40.25])
+    task = fitted(table(frame, "class", "other", "value"))
+    example = table(frame, "class", "other", "value")[0]
+    right, wrong = [[1.0, 0.0], [0.0, 1.0]][:: 1 if example.target["class"] == task.targets[0].classes[0] else -1]
+    for first, said, value, order, differ in (
+        (right, [0.4, 0.6], 1.25, ["other", "class", "value"], 1),
+        (right, [0.4, 0.6], 90.0, ["value", "other", "class"], 2),
+        (wrong, [0.4, 0.6], 1.5, ["class", "other", "value"], 3),
+    ):
+        answers = task._answers([np.array([first]), np.array([said]), np.array([value])], np.arange(1))
+        card = task.show(example, answers, 0)
+        assert [target.name for target in card.targets] == order
+        assert [target.wrong for target in card.targets] == [k < differ for k in range(3)]
+        other = next(target for target in card.targets if target.name == "other")
+        assert (other.truth, other.answer, other.confidence) == ("a", "b", pytest.approx(0.6))
+
+
+@pytest.mark.parametrize("targets", [("class",), ("three",), ("class", "three"), ("class", "value")])
+def test_what_a_network_that_knows_nothing_loses(targets):
+    task = fitted(table(rows(), *targets))
+    known = {("class",): math.log(2), ("three",): math.log(3), ("class", "three"): math.log(6) / 2}
+    assert task.expected_loss() == pytest.approx(known.get(targets))
 
 
 def test_a_card_of_several_targets_names_them():

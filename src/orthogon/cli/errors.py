@@ -35,5 +35,7 @@ def run(
         return
     out = console()
     out.print(mistakes)
+    if cases:
+        out.print("Worst mistakes", style="bold")
     out.print(cards(cases))
     out.print(f"Mark and relabel in the report: {chosen.report_path()}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from orthogon.report import pictures, plots, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
-from orthogon.report.render import TAKE, clip, flatten, render, telling
+from orthogon.report.render import TAKE, clip, flatten, render
 from orthogon.run.folder import write_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ MAX_CASES = 60
 MAX_LOOKS = 12
 MAX_CLASSES = 24  # in the confusion matrix; a wider one cannot be read
 MAX_ROWS = 30  # of bars in one list
+MAX_TARGETS = 20  # of several, that differ on one card
 MAX_FIELDS = (8, 60)  # columns of a row shown at once, and behind a click
 MAX_ATTENTION = 60  # rows or columns of an attention map
 
@@ -392,9 +393,8 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         return [], []
     cases, looks = list(data.cases[:MAX_CASES]), list(data.looks[:MAX_LOOKS])
     encoded = pictures.encode([case.card for case in (*looks, *cases)], PICTURE_BYTES)
-    order = {row.name: rank for rank, row in enumerate(data.importances)}
     shown_looks = [
-        _card(case, pair, order, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
+        _card(case, pair, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
     ]
     seen = set()
     shown_cases: list[dict[str, Any]] = []
@@ -402,20 +402,19 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         key = f"case-{case.split}-{case.id}"
         if key not in seen:  # an id names one element of the page
             seen.add(key)
-            shown_cases.append(_card(case, pair, order, key, len(shown_cases) < MAX_LOOKS))
+            shown_cases.append(_card(case, pair, key, len(shown_cases) < MAX_LOOKS))
     return shown_cases, shown_looks
 
 
 def _card(
     case: Case,
     pair: tuple[pictures.Picture | None, pictures.Picture | None],
-    order: Mapping[str, int],
     key: str,
     attention: bool,
 ) -> dict[str, Any]:
     card = case.card
     wrong = card.truth != card.answer
-    fields = [(clip(name, 80), clip(str(value), 160)) for name, value in telling(card.fields, order)[: MAX_FIELDS[1]]]
+    fields = [(clip(name, 80), clip(str(value), 160)) for name, value in islice(card.fields.items(), MAX_FIELDS[1])]
     marked = _differences(clip(card.answer), clip(card.truth)) if wrong else (escape(clip(card.answer)), "")
     figures = []
     if card.confidence is not None and math.isfinite(card.confidence):
@@ -441,10 +440,33 @@ def _card(
         "text": clip(card.text),
         "answer_marked": marked[0],
         "truth_marked": marked[1],
+        "targets": _wrong_targets(card),
+        "right": _right_targets(card),
         "fields": fields[: MAX_FIELDS[0]],
         "more": fields[MAX_FIELDS[0] :],
         "attention": _attention(card) if attention and card.kind == "strings" else None,
     }
+
+
+def _wrong_targets(card: Card) -> list[dict[str, str]]:
+    """What was answered and what is true of each target of several that differs."""
+    return [
+        {
+            "said": f"{clip(target.name, 80)}: {clip(target.answer, 120)}, not {clip(target.truth, 120)}",
+            "sure": "" if target.confidence is None else f"{words.share(target.confidence)} % sure",
+        }
+        for target in card.targets[:MAX_TARGETS]
+        if target.wrong
+    ]
+
+
+def _right_targets(card: Card) -> str:
+    """The answers of the other targets on one line."""
+    wrong = min(MAX_TARGETS, sum(target.wrong for target in card.targets))
+    rest = card.targets[wrong:]
+    shown = ", ".join(f"{target.name}: {target.answer}" for target in rest)
+    said = "right" if not any(target.wrong for target in rest) else "the others"
+    return clip(f"{said}: {shown}", 240) if rest else ""
 
 
 def _differences(answer: str, truth: str) -> tuple[Markup, Markup]:

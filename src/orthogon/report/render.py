@@ -55,8 +55,3 @@ def clip(text: str, length: int = MAX_TEXT) -> str:
     if len(text) > length:
         text = text[: length - 1] + "…"
     return "".join(c if c in "\n\t" or unicodedata.category(c) != "Cc" else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
-def telling(fields: Mapping[str, str], order: Mapping[str, int]) -> list[tuple[str, str]]:
-    """The columns of a row, those that matter most to the network first."""
-    return sorted(fields.items(), key=lambda item: order.get(item[0], len(order)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.style import Style
@@ -18,13 +20,15 @@ from rich.text import Text
 from orthogon.report import words
 from orthogon.report.data import Case, ReportData
 from orthogon.report.pictures import picture_of
-from orthogon.report.render import TAKE, clip, telling
+from orthogon.report.render import TAKE, clip
 
 if TYPE_CHECKING:
     from orthogon.strategy.advice import Step
-    from orthogon.tasks.task import Card
+    from orthogon.tasks.task import Card, TargetShown
 
 MISTAKES = 5
+TARGETS = 3  # of several, that differ in one mistake
+COLUMNS_SHOWN = ((3, 18), (3, 12), (2, 12), (1, 12), (0, 12))  # of a row, and characters of each: what fits is taken
 STEPS = 3
 DRAWN = 14  # pixels of a drawing's longest side: five abreast in 80 columns
 TINY = 16  # pixels: pictures up to here are drawn without colour too; larger ones would only be specks
@@ -63,36 +67,61 @@ def _mistakes(data: ReportData) -> RenderableType | None:
     cases = [case for case in data.cases if case.card.truth != case.card.answer][:MISTAKES]
     if not cases or not data.examples:
         return None
-    return Group(Text("Worst mistakes", style="bold"), cards(cases, [row.name for row in data.importances]))
+    return Group(Text("Worst mistakes", style="bold"), cards(cases, TARGETS))
 
 
-def cards(cases: Sequence[Case], order: Sequence[str] = ()) -> RenderableType:
-    """Examples with their answers: drawings for pictures, the telling columns of rows, source and answer of strings.
+def cards(cases: Sequence[Case], targets: int | None = None) -> RenderableType:
+    """Examples with their answers: drawings for pictures, the first columns of rows, source and answer of strings.
 
     Args:
-        order: names of columns, those that tell most first.
+        targets: of several targets that differ, at most so many of each row; None: all of them.
     """
     if not cases:
         return Text("No mistakes to show.")
     kind = cases[0].card.kind
     if kind == "image":
         return Drawings(cases)
-    return _strings(cases) if kind == "strings" else _rows(cases, order)
+    return _strings(cases) if kind == "strings" else Rows(cases, targets)
 
 
-def _rows(cases: Sequence[Case], order: Sequence[str]) -> Table:
-    """Answer, truth and the three columns that tell most."""
-    rank = {name: i for i, name in enumerate(order)}
-    shown = [name for name, _ in telling(cases[0].card.fields, rank)][:3]
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("answer", "truth", "sure", *shown, "where"):
-        table.add_column(Text(clip(name, 18)), overflow="ellipsis", no_wrap=True)
-    for case in cases:
-        card = case.card
-        fields = [clip(str(card.fields.get(name, "")), 18) for name in shown]
-        cells = (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *fields, _tail(clip(card.title), 26))
-        table.add_row(*(Text(cell) for cell in cells))
-    return table
+class Rows:
+    """Answer, truth and the columns that tell most: as many and as much of them as fit beside the rest.
+
+    Of several targets, those that differ stand below one another.
+    """
+
+    def __init__(self, cases: Sequence[Case], targets: int | None = None) -> None:
+        self.cases = cases
+        self.targets = targets
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for columns, width in COLUMNS_SHOWN:
+            table = self._table(columns, width)
+            if Measurement.get(console, options.update(max_width=1000), table).maximum <= options.max_width:
+                break
+        yield table
+
+    def _table(self, columns: int, width: int) -> Table:
+        several = bool(self.cases[0].card.targets)
+        shown = list(self.cases[0].card.fields)[:columns]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in (*(["target"] if several else []), "answer", "truth", "sure", *shown, "where"):
+            table.add_column(Text(clip(name, width)), overflow="ellipsis", no_wrap=True)
+        for case in self.cases:
+            card = case.card
+            fields = [clip(str(card.fields.get(name, "")), width) for name in shown]
+            row = (*fields, _tail(PurePath(clip(card.title)).name, 26))
+            if not several:
+                table.add_row(*map(Text, (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *row)))
+                continue
+            wrong = [target for target in card.targets if target.wrong] or card.targets[:1]
+            most = self.targets or len(wrong)
+            for k, target in enumerate(wrong[:most]):
+                said = (clip(target.name, 18), clip(target.answer, 16), clip(target.truth, 16), _sure(target))
+                table.add_row(*map(Text, (*said, *(row if k == 0 else ()))))
+            if len(wrong) > most:
+                table.add_row(Text(f"and {len(wrong) - most} more", style="dim"))
+        return table
 
 
 def _strings(cases: Sequence[Case]) -> Table:
@@ -109,8 +138,8 @@ def _strings(cases: Sequence[Case]) -> Table:
     return table
 
 
-def _sure(card: Card) -> str:
-    return "" if card.confidence is None else f"{100 * card.confidence:.0f} %"
+def _sure(said: Card | TargetShown) -> str:
+    return "" if said.confidence is None else f"{100 * said.confidence:.0f} %"
 
 
 def _steps(data: ReportData) -> RenderableType | None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from orthogon.metrics.intervals import estimate, wilson, z_of
-from orthogon.metrics.score import Metric, Scores
+from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.shown import Shown
 
 if TYPE_CHECKING:  # a type alone: reading mistakes loads no torch
@@ -73,7 +73,8 @@ class Mistakes(Shown):
 
     confusion: rows truth, columns answer, in the order of class_names; None where there are no classes.
     confused: pairs of classes, the most frequent first. per_class, per_group: the highest error first.
-    calibration, coverage: empty where answers have no confidence.
+    calibration, coverage: empty where answers have no confidence. unit: of the errors of groups; of classes they are
+    shares.
     """
 
     class_names: tuple[str, ...] = ()
@@ -83,6 +84,7 @@ class Mistakes(Shown):
     per_group: Mapping[str, tuple[Slice, ...]] = field(default_factory=dict)
     calibration: tuple[Bin, ...] = ()
     coverage: tuple[CoveragePoint, ...] = ()
+    unit: str = ""
 
     def sure(self) -> str:
         """Such as "sure about 92 % of cases, 0.3 % error there": the most cases with a fifth of the whole error."""
@@ -112,15 +114,26 @@ class Mistakes(Shown):
             for pair in self.confused[:5]:
                 table.add_row(pair.truth, pair.answer, f"{pair.count}", f"{100 * pair.share:.1f} %")
             parts += [table, Text("")]
-        for title, slices in (("class", self.per_class), *self.per_group.items()):
+        for title, slices, unit in (
+            ("class", self.per_class, "%"),
+            *((name, slices, self.unit) for name, slices in self.per_group.items()),
+        ):
             if slices:
                 table = Table(title, "error", "95% interval", "n", box=None, pad_edge=False)
                 for s in slices[:5]:
-                    table.add_row(s.name, f"{s.error:.3g}", f"[{s.low:.3g}, {s.high:.3g}]", f"{s.n:,}")
+                    table.add_row(s.name, *_figure(s, unit), f"{s.n:,}")
                 parts += [table, Text("")]
         if self.coverage:
             parts.append(Text(f"It is {self.sure()}." if self.sure().startswith("sure") else f"{self.sure()}."))
         return Group(*parts)
+
+
+def _figure(found: Slice, unit: str) -> tuple[str, str]:
+    """The error with its unit, and its interval."""
+    if unit == "%":
+        return f"{100 * found.error:.1f} %", f"[{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    low, high = significant(found.low), significant(found.high)
+    return f"{significant(found.error)} {unit}".rstrip(), f"[{low}, {high}]"
 
 
 def worst(scores: Scores, k: int) -> NDArray[np.int64]:
@@ -167,6 +180,7 @@ def analyse(scores: Scores, answers: Answers, *, class_names: Sequence[str] = ()
         per_group=per_group(scores, metric),
         calibration=calibration(confidence, wrong) if judged else (),  # type: ignore[arg-type]
         coverage=coverage(confidence, wrong) if judged else (),  # type: ignore[arg-type]
+        unit=metric.unit,
     )
 
 
@@ -221,8 +235,9 @@ def _confidence(scores: Scores, answers: Answers) -> NDArray[np.float64] | None:
     """(n,) confidence in the order of the scores."""
     values = answers.values.get("confidence")
     if values is None:
-        probs = scores.records.get("probs")
-        return None if probs is None or np.ndim(probs) != 2 else np.asarray(probs, float).max(axis=1)
+        probs, truth = scores.records.get("probs"), scores.records.get("truth")
+        several = truth is None or np.ndim(truth) != 1  # labels side by side: no one confidence for all of them
+        return None if probs is None or np.ndim(probs) != 2 or several else np.asarray(probs, float).max(axis=1)
     values = np.asarray(values, dtype=float)
     if values.ndim != 1:
         return None

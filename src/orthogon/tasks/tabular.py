@@ -7,6 +7,7 @@ ensemble in one (`orthogon.models.tabular`); the transforms are `orthogon.data.e
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 import warnings
@@ -43,7 +44,7 @@ from orthogon.metrics.score import (
 )
 from orthogon.models.tabular import Head, HeadKind, TabularNet
 from orthogon.nn.tabular import quantile_edges
-from orthogon.tasks.task import Answers, Baseline, Card, Importance, Task, TaskConfig
+from orthogon.tasks.task import Answers, Baseline, Card, Importance, TargetShown, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.objective import LossSum, Objective
 
@@ -391,6 +392,12 @@ class Tabular(Task):
         """The classes of a single target; with several targets, their names."""
         return list(self.targets[0].classes) if len(self.targets) == 1 else [target.name for target in self.targets]
 
+    def expected_loss(self) -> float | None:
+        """Mean over targets of log K; None where one is a number, of which a batch can hold any outlier."""
+        if any(target.kind == "regression" for target in self.targets):
+            return None
+        return float(np.mean([math.log(len(target.classes)) for target in self.targets]))
+
     # -- baselines ----------------------------------------------------------------------------------------------
 
     def baselines(self, train: Examples, dev: Examples, dev_ids: NDArray[np.int64]) -> list[Baseline]:
@@ -419,41 +426,36 @@ class Tabular(Task):
     # -- what people see ----------------------------------------------------------------------------------------
 
     def show(self, example: Example, answers: Answers, row: int, network: nn.Module | None = None) -> Card:
-        """The row's fields; with a network, those first whose absence would change the answer most."""
-        truth = example.target if isinstance(example.target, Mapping) else {self.targets[0].name: example.target}
-        said = answers.values["answer"][row]
+        """The row's fields as they stand in the table; `importances` says which of them tell most."""
         single = len(self.targets) == 1
-        shown = [_text(target, said if single else said[j]) for j, target in enumerate(self.targets)]
-        names = [_text(target, truth.get(target.name)) for target in self.targets]
-        confidence = answers.values.get("confidence")
-        fields = {str(name): "" if _absent(value) else str(value) for name, value in example.input.items()}
-        if network is not None:
-            order = self._influence(network, example)
-            fields = {name: fields[name] for name in [*order, *(f for f in fields if f not in order)] if name in fields}
+        truth = {self.targets[0].name: example.target} if single else cast(Mapping[str, Any], example.target)
+        shown, costs = [], []
+        for j, target in enumerate(self.targets):
+            suffix = "" if single else f"_{j}"
+            said, true = answers.values["answer" + suffix][row], truth.get(target.name)
+            confidence = answers.values.get("confidence" + suffix)
+            answer_text, truth_text = _text(target, said), _text(target, true)
+            shown.append(
+                TargetShown(
+                    target.name,
+                    truth_text,
+                    answer_text,
+                    None if confidence is None else float(confidence[row]),
+                    wrong=not _absent(true) and truth_text != answer_text,
+                )
+            )
+            probs = answers.values.get("probs" + suffix) if target.kind != "regression" else None
+            costs.append(_cost(target, said, true, None if probs is None else probs[row]))
+        first = sorted(range(len(shown)), key=lambda j: (not shown[j].wrong, -costs[j]))
         return Card(
             kind="row",
             title=str(example.origin),
-            truth=names[0] if single else ", ".join(f"{t.name}={v}" for t, v in zip(self.targets, names, strict=True)),
-            answer=shown[0] if single else ", ".join(f"{t.name}={v}" for t, v in zip(self.targets, shown, strict=True)),
-            confidence=None if confidence is None else float(confidence[row]),
-            fields=fields,
+            truth=shown[0].truth if single else ", ".join(f"{each.name}={each.truth}" for each in shown),
+            answer=shown[0].answer if single else ", ".join(f"{each.name}={each.answer}" for each in shown),
+            confidence=shown[0].confidence if single else None,
+            fields={str(name): "" if _absent(value) else str(value) for name, value in example.input.items()},
+            targets=() if single else [shown[j] for j in first],
         )
-
-    def _influence(self, network: nn.Module, example: Example) -> list[str]:
-        """Input columns by how far the outputs move when the column is blanked (median, unknown level)."""
-        x, c = self.encoder.encode(pd.DataFrame([dict(example.input)]))
-        sources = self.encoder.sources()
-        numbers, categories = np.repeat(x, len(sources) + 1, 0), np.repeat(c, len(sources) + 1, 0)
-        for i, source in enumerate(sources, 1):
-            at_numbers, at_categories = self.encoder.positions(source)
-            numbers[i, at_numbers] = 0
-            categories[i, at_categories] = 0
-        network.eval()
-        device = next(network.parameters()).device
-        with torch.no_grad():
-            z = network(torch.from_numpy(numbers).to(device), torch.from_numpy(categories).to(device).long()).cpu()
-        moved = (z[1:] - z[:1]).abs().sum(1).numpy()
-        return [sources[i] for i in np.argsort(-moved, kind="stable")]
 
     def importances(self, network: nn.Module, dev: Examples, metric: Metric) -> list[Importance]:
         """Permutation importance: how much the metric's error grows when a column of dev is shuffled.
@@ -760,6 +762,17 @@ def _probs_or_values(target: Target, z: Tensor) -> NDArray[np.float64]:
 
 def _absent(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and np.isnan(value))
+
+
+def _cost(target: Target, said: Any, true: Any, probs: NDArray[Any] | None) -> float:
+    """What one target adds to a row's loss: nats, or squared error in standard deviations; 0 where it is unknown."""
+    if _absent(true):
+        return 0.0
+    if probs is None:
+        return float((float(said) - float(true)) / target.scale) ** 2
+    name = level_text(true)
+    p = float(probs[target.classes.index(name)]) if name in target.classes else 0.0
+    return -math.log(max(p, float(np.finfo(np.float32).tiny)))
 
 
 def _text(target: Target, value: Any) -> str:

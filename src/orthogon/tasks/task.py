@@ -49,11 +49,23 @@ class Answers:
 
 
 @dataclass(frozen=True)
+class TargetShown:
+    """One of several targets of an example. wrong: the truth is known and another than the answer."""
+
+    name: str
+    truth: str
+    answer: str
+    confidence: float | None = None
+    wrong: bool = False
+
+
+@dataclass(frozen=True)
 class Card:
     """An example with its answer, as plain data that `report/` draws and nobody else needs to understand.
 
-    image: (H, W) or (H, W, 3) uint8. fields: the columns of a row. text: the source string. heat: (rows, columns)
-    weights in 0..1, over the image (saliency) or over row_labels x column_labels (attention).
+    image: (H, W) or (H, W, 3) uint8. fields: the columns of a row. targets: of a row with several, those that are
+    wrong first, the most costly ahead. text: the source string. heat: (rows, columns) weights in 0..1, over the image
+    (saliency) or over row_labels x column_labels (attention).
     """
 
     kind: Literal["image", "row", "strings"]
@@ -64,6 +76,7 @@ class Card:
     loss: float | None = None
     image: NDArray[np.uint8] | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    targets: Sequence[TargetShown] = ()
     text: str = ""
     heat: NDArray[np.float32] | None = None
     row_labels: Sequence[str] = ()
