@@ -1,8 +1,13 @@
-"""What a result looks like to the person who holds it: text where it is printed, HTML in a notebook."""
+"""What a result looks like to the one who holds it: text where it is printed, HTML in a notebook, JSON for programs."""
 
 from __future__ import annotations
 
 import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 WIDTH = 100  # columns
 
@@ -23,3 +28,29 @@ class Shown:
         console = Console(file=io.StringIO(), width=WIDTH, record=True, highlight=False)
         console.print(self)
         return console.export_html(inline_styles=True, code_format='<pre style="line-height:normal">{code}</pre>')
+
+
+def plain(value: Any) -> Any:
+    """The nested value as JSON has it: text, whole and finite numbers, lists, dicts. NaN and infinities are None.
+
+    Raises:
+        TypeError: something in it has no JSON form.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    if hasattr(value, "tolist"):  # arrays and their numbers
+        return plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def json_text(value: Any, indent: int | None = 1) -> str:
+    """`plain` as strict JSON."""
+    return json.dumps(plain(value), indent=indent, ensure_ascii=False, allow_nan=False)

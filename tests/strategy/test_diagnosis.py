@@ -268,6 +268,35 @@ def test_three_seeds_make_the_intervals_cover_the_luck_of_training():
     assert diagnose(runs[0], ERROR, seeds=runs[1:2]).num_seeds == 1
 
 
+def test_three_seeds_without_an_error_leave_what_the_examples_can_tell():
+    """0 of n in every seed: Wilson's upper limit, z² / (n + z²), of the examples that the seeds share."""
+    clean = [{"train": wrong(0, 400, i), "dev": wrong(0, 200, i)} for i in range(3)]
+    for i, run in enumerate(clean):  # the same examples, told apart by another record
+        run["dev"] = replace(run["dev"], records={**run["dev"].records, "loss": np.full(200, 0.1 * i)})
+    found = diagnose(clean[0], ERROR, seeds=clean[1:])
+    assert found.num_seeds == 3
+    z2 = 1.959964**2
+    for name, n in (("train", 400), ("dev", 200)):
+        rung = found.rung(name)
+        assert (rung.value, rung.low) == (0, 0)
+        assert rung.high == pytest.approx(z2 / (n + z2), rel=1e-4)
+    gap = found.gap(VARIANCE)
+    assert (gap.low, gap.high) == pytest.approx((-z2 / (400 + z2), z2 / (200 + z2)), rel=1e-4)
+    assert gap.verdict != NEGLIGIBLE, "200 examples cannot tell 1 point"
+    mixed = [{"train": run["train"], "dev": wrong(k, 200, k)} for run, k in zip(clean, (20, 24, 28), strict=True)]
+    limits = diagnose(mixed[0], ERROR, seeds=mixed[1:]).gap(VARIANCE)
+    assert limits.low < 0.12 < limits.high
+
+
+def test_limits_that_are_not_known_are_null_and_read_back():
+    one = {"train": wrong(2, 800), "dev": Scores({"squared": np.ones(1), "truth": np.ones(1)}, np.arange(1))}
+    one["train"] = Scores({"squared": np.arange(9.0), "truth": np.arange(9.0)}, np.arange(9))
+    found = diagnose(one, regression_metrics("m")["rmse"])
+    assert found.rung("dev").high == np.inf
+    text = json.dumps(found.to_dict(), allow_nan=False)
+    assert Diagnosis.from_dict(json.loads(text)) == found
+
+
 def test_the_best_of_many_candidates_on_few_examples_is_corrected():
     """100 systems, each wrong on 10 % of all cases: the best of 40 dev examples looks far better than it is."""
     rng = np.random.default_rng(0)

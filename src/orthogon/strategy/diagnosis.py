@@ -39,6 +39,7 @@ from orthogon.metrics.intervals import (
     z_of,
 )
 from orthogon.metrics.score import Metric, Scores, significant
+from orthogon.shown import plain
 
 BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch", "overfitting to dev"
 UNSPLIT = "variance or data mismatch"  # two distributions, or two times, and no train-dev set to tell
@@ -210,14 +211,17 @@ class Diagnosis:
         return " ".join(self.sentences)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain values that JSON has: a limit that is not known, an infinite one, is None."""
+        values: dict[str, Any] = plain(asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Diagnosis:
+        """The inverse of `to_dict`."""
         optimism = values.get("optimism")
         parts = {
-            "rungs": tuple(Rung(**rung) for rung in values["rungs"]),
-            "gaps": tuple(Gap(**gap) for gap in values["gaps"]),
+            "rungs": tuple(Rung(**_with_limits(rung)) for rung in values["rungs"]),
+            "gaps": tuple(Gap(**_with_limits(gap)) for gap in values["gaps"]),
             "causes": tuple(values["causes"]),
             "sentences": tuple(values["sentences"]),
             "optimism": None if optimism is None else Optimism(**optimism),
@@ -290,6 +294,12 @@ class Diagnosis:
             )
         head = f"<tr><th style='text-align:left'>{html.escape(self.title)}</th><th></th><th>{self.level:.0%}</th></tr>"
         return f"<table>{head}{''.join(rows)}</table><p>{html.escape(self.summary())}</p>"
+
+
+def _with_limits(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A rung or gap with the numbers back that `plain` took out: nothing known below, above, or at all."""
+    lost = {"low": -math.inf, "high": math.inf, "value": math.nan, "p_value": math.nan}
+    return {key: lost[key] if value is None and key in lost else value for key, value in values.items()}
 
 
 _TITLE = {"floor": "floor", "train": "train", "train_dev": "train-dev", "dev": "dev", "test": "test"}
@@ -460,6 +470,11 @@ def diagnose(
         value, drawn = over_seeds([run[name] for run in runs if name in run], metric, contrasts, seed=position)
         if num_units(scores[name]) < 2:
             measured[name] = unknown(value, len(scores[name]), possible(metric))
+            continue
+        if float(drawn.min()) == float(drawn.max()) and metric.unit == "%" and not metric.exceeds_one:
+            # no seed ever erred (or ever was right), and no draw can: the examples still limit what is known
+            units = num_units(scores[name])
+            measured[name] = proportion(value * units, units)
             continue
         draws[name] = drawn
         measured[name] = from_replicates(value, drawn, len(scores[name]), bounds=possible(metric))

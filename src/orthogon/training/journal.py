@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+
+from orthogon.shown import json_text
 
 Event = dict[str, Any]
 REPORT_SECONDS = 0.1  # between two events for a progress bar
@@ -49,7 +50,7 @@ class Journal:
         """To the log and the listener."""
         if self._log is not None:
             with suppress(OSError):  # a full disk; the next checkpoint says so
-                self.size += self._log.write(json.dumps(event).encode() + b"\n")
+                self.size += self._log.write(json_text(event, indent=None).encode() + b"\n")
         self.show(event)
 
     def show(self, event: Event) -> None:
