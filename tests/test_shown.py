@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import orthogon as og
-from orthogon.api import describe, inspect_data
+from orthogon.api import Step, describe, inspect_data
+from orthogon.strategy.advice import Gain, Outcome
 
 KEPT = Path(__file__).parent / "fixtures/iris_format_1"
 
@@ -16,6 +17,12 @@ def run(tmp_path: Path) -> og.Run:
     project = Path(shutil.copytree(KEPT, tmp_path / "project"))
     shutil.copytree(project / "runs/0001", project / "runs/0002")
     return og.load("1", project=project)
+
+
+def step_of(run: og.Run) -> Step:
+    return Step(
+        1, "wider network", "variance", {"task.width": 64}, "Why.", Gain(0.1, 0.0, 0.2), 2, "orthogon", "", run=run
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,8 @@ def run(tmp_path: Path) -> og.Run:
         (lambda run: inspect_data("iris"), "train 90, dev 30, test 30"),
         (lambda run: run.diagnose(), "error rate"),
         (lambda run: run, "run 0001"),
+        (step_of, "wider network"),
+        (lambda run: Outcome.unfinished(step_of(run)), "not trained to its end"),
     ],
 )
 def test_results_print_and_show_in_a_notebook(run: og.Run, what, part: str) -> None:

@@ -300,6 +300,16 @@ class Run(run_folder.Run):
 
     # -- words --------------------------------------------------------------------------------------------------
 
+    def to_dict(self) -> dict[str, Any]:
+        """What came of it, as plain values: its diagnosis and next steps once it is finished, else how to go on."""
+        told: dict[str, Any] = {"run": self.id, "status": self.status, "folder": str(self.folder)}
+        if not self.finished:
+            return {**told, "resume": self.resume_line()}
+        told |= {"metric": self.info["metric"], "unit": self.metric.unit, "dev_error": self.info["dev_error"]}
+        told |= {"splits": self.info["split_sizes"], "findings": [vars(finding) for finding in self.findings()]}
+        told |= {"diagnosis": self.diagnose().to_dict(), "steps": [step.to_dict() for step in next_steps(self)]}
+        return {**told, "note": self.advice_note(), "report": str(self.report_path()), "changes": self.changes()}
+
     def resume_line(self) -> str:
         """The command that continues this run."""
         return f"orthogon train --resume {int(self.id)} --project {_near(self.project.folder)}"
@@ -332,10 +342,15 @@ class Run(run_folder.Run):
 
 
 @dataclass(frozen=True)
-class Step(advice.Step):
+class Step(Shown, advice.Step):
     """A ranked next step of a run, which can be taken."""
 
     run: Run | None = None
+
+    def __rich__(self) -> Any:
+        from orthogon.report.terminal import next_steps
+
+        return next_steps([self], unit=self.run.metric.unit if self.run is not None else "%")
 
     def take(self, listen: Listener | None = None) -> tuple[Run, advice.Outcome]:
         """Train a new run with this step's change; (the run, its outcome beside what was expected).
@@ -464,15 +479,13 @@ def train(
 
 
 def resume(name: str | None = None, *, project: str | Path | None = None, listen: Listener | None = None) -> Run:
-    """Continue a run that was killed or interrupted; the latest unfinished one if no name is given."""
+    """Continue a run that was killed or interrupted; the newest such run if no name is given.
+
+    Raises:
+        RunError: there is none, or the named one is finished, failed (with its reason) or running.
+    """
     here = Project.find(project)
-    if name is None:
-        unfinished = [run for run in here.runs() if not run.finished]
-        if not unfinished:
-            raise RunError("every run is finished", str(here.folder), "Train a new one: orthogon train")
-        chosen = unfinished[-1]
-    else:
-        chosen = here.run(name)
+    chosen = here.resumable() if name is None else here.run(name)
     return Run(here.resume(chosen, listen).folder)
 
 
@@ -494,7 +507,8 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
         remedy = f"Train again with another setting: orthogon train --project {_near(chosen.project.folder)}"
         raise RunError(f"run {chosen.id} failed: {why[0]}", str(chosen.folder), "\n".join([*why[1:], remedy]))
     if not chosen.finished:
-        raise RunError(f"run {chosen.id} is {chosen.status}", str(chosen.folder), chosen.resume_line())
+        remedy = "Wait until it has finished: orthogon runs" if chosen.status == "running" else chosen.resume_line()
+        raise RunError(f"run {chosen.id} is {chosen.status}", str(chosen.folder), remedy)
     return chosen
 
 
@@ -578,7 +592,9 @@ class Comparison(Shown):
             self.rows.append(row)
         limits = self.runs[-1].config["metrics"]["satisfice"]
         candidates = [Candidate(run.id, figures_of(run, {metric.name, *limits})) for run in self.runs]
-        self.selection = select(candidates, metric.name, limits, higher_is_better=metric.higher_is_better)
+        self.selection = select(
+            candidates, metric.name, limits, higher_is_better=metric.higher_is_better, unit=metric.unit
+        )
 
     def write(self) -> Path:
         """The page that shows the runs side by side, in the newest run's derived/ folder."""
@@ -599,17 +615,25 @@ class Comparison(Shown):
         from rich.markup import escape
         from rich.table import Table
 
+        from orthogon.report import words
+
+        unit = self.metric.unit
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in ("run", "dev error", "95 % interval", "against the first", "changed"):
-            table.add_column(heading, overflow="fold")
+        table.add_column("run")
+        table.add_column("dev error", justify="right", no_wrap=True)
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+        table.add_column("against the first", justify="right", no_wrap=True)
+        table.add_column("", overflow="fold")
+        table.add_column("changed", overflow="fold")
         for row in self.rows:
-            gap = ""
+            gap, real = "", ""
             if "difference" in row:
                 real = "better" if row["gap_high"] < 0 else "worse" if row["gap_low"] > 0 else "no real difference"
-                gap = f"{row['difference']:+.4g} [{row['gap_low']:+.3g}, {row['gap_high']:+.3g}] {real}"
+                span = words.span(row["gap_low"], row["gap_high"], unit)
+                gap = f"{words.gap(row['difference'], unit)} {span}"
             changed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in row["changed"].items())
-            error, low, high = (self.metric.show(row[key]) for key in ("error", "low", "high"))
-            table.add_row(row["run"], error, f"{low} to {high}", gap, escape(changed))
+            error, span = self.metric.show(row["error"]), words.span(row["low"], row["high"], unit)
+            table.add_row(row["run"], error, span, gap, real, escape(changed))
         yield table
         yield self.selection.reason
         yield f"Side by side: {_near(self.write())}"

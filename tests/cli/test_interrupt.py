@@ -3,11 +3,15 @@
 import json
 import os
 import shlex
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from orthogon.run.folder import Run
 
 START = ["start", "iris", "--project", "iris-orthogon"]
 for small in ("training.epochs=6", "training.preflight=false", "task.width=16", "task.members=2"):
@@ -54,6 +58,46 @@ def test_ctrl_c_prints_the_line_that_resumes(cli, moment: str, tmp_path: Path, m
     code, _, err = cli(*START)  # the unbroken one
     assert code == 0, err
     assert weights_of(tmp_path / "iris-orthogon", 1) == weights_of(tmp_path / "iris-orthogon", 2)
+
+
+KILLED = PRESSED.replace("SIGINT", "SIGKILL")
+
+
+def test_a_killed_run_is_told_from_a_running_one_and_resumed_from_its_step(
+    cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [sys.executable, "-c", KILLED, "training the baselines", *START]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode == -signal.SIGKILL
+    monkeypatch.chdir(tmp_path)
+    project = tmp_path / "iris-orthogon"
+    failed = project / "runs/0002"  # newer, and of no use
+    shutil.copytree(project / "runs/0001", failed)
+    (failed / "lock").unlink()
+    info = json.loads((failed / "run.json").read_text())
+    (failed / "run.json").write_text(json.dumps({**info, "id": "0002", "status": "failed", "why": "the loss is nan"}))
+
+    code, out, _ = cli("runs")
+    assert code == 0
+    assert "run 0001 was killed: resume with orthogon train --resume 1" in out
+    assert [row["status"] for row in json.loads(cli("runs", "--json")[1])["runs"]] == ["killed", "failed"]
+    code, _, err = cli("train", "--resume", "2")
+    assert code == 1
+    assert "run 0002 failed and cannot be resumed: the loss is nan" in err
+    with Run(project / "runs/0001").at_work():
+        assert "running" in cli("runs")[1]
+        code, _, err = cli("train", "--resume", "1")
+        assert (code, "run 0001 is running" in err) == (1, True)
+        code, _, err = cli("train", "--resume")
+        assert (code, "run 0002 failed" in err) == (1, True)
+    steps = max(event["step"] for event in Run(project / "runs/0001").log() if event["event"] == "checkpoint")
+    code, _, err = cli("train", "--resume")
+    assert code == 0, err
+    assert f"resuming run 0001 from step {steps:,} of {steps:,}" in err
+    assert weights_of(project, 1)
+    code, _, err = cli("train", "--resume")
+    assert (code, "run 0002 failed" in err) == (1, True)
 
 
 def test_ctrl_c_before_there_is_a_run_leaves_nothing(tmp_path: Path) -> None:

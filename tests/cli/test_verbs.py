@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,6 +81,100 @@ def test_no_file_of_a_run_is_a_pickle(home: Path) -> None:
                 with np.load(path, allow_pickle=False) as arrays:
                     for name in arrays.files:
                         assert arrays[name].dtype != object
+
+
+def strict(text: str) -> Any:
+    """One JSON object and nothing else, without NaN and infinities."""
+    value = json.loads(text, parse_constant=pytest.fail)
+    assert isinstance(value, dict)
+    return value
+
+
+def test_every_json_file_of_a_run_is_strict(cli, home: Path) -> None:
+    assert cli("diagnose")[0] == 0
+    files = list((home / "people-orthogon/runs/0001").rglob("*.json"))
+    assert {"run.json", "task.json", "findings.json", "baselines.json", "diagnosis.json"} <= {p.name for p in files}
+    for path in files:
+        json.loads(path.read_text(), parse_constant=pytest.fail)
+    for path in (home / "people-orthogon").rglob("*.jsonl"):
+        for line in path.read_text().splitlines():
+            json.loads(line, parse_constant=pytest.fail)
+
+
+def test_infinite_limits_of_one_example_are_null_in_the_file(cli, home: Path) -> None:
+    (home / "few.csv").write_text("a,y\n" + "".join(f"{i / 7:.3f},{i * i / 3:.2f}\n" for i in range(30)))
+    sets = ("--set", "data.dev=1", "--set", "data.test=1")
+    code, out, err = cli("start", "few.csv", "--target", "y", *QUICK, *sets, "--json")
+    assert code == 0, err
+    told = strict(out)
+    kept = json.loads((Path(told["folder"]) / "derived/diagnosis.json").read_text(), parse_constant=pytest.fail)
+    assert kept["rungs"][2]["name"] == "dev"
+    assert kept["rungs"][2]["high"] is None
+
+
+def test_start_and_train_tell_json_alone(cli, home: Path) -> None:
+    code, out, err = cli("start", "people.csv", "--target", "buys", "--project", "told", *QUICK, "--json")
+    assert code == 0, err
+    told = strict(out)
+    assert (told["run"], told["status"], told["splits"]["train"], told["unit"]) == ("0001", "finished", 180, "%")
+    assert told["diagnosis"]["rungs"]
+    assert Path(told["report"]).is_file()
+    code, out, err = cli("train", "--project", "told", *QUICK, "--json")
+    assert (code, strict(out)["run"]) == (0, "0002"), err
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own deprecations
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["data", "list"], "data"),
+        (["data", "get", "iris", "-o", "iris-files"], "examples"),
+        (["data", "synthesise", "dates", "-n", "20", "-o", "more-dates"], "examples"),
+        (["data", "check", "people.csv", "--target", "buys"], "findings"),
+        (["data", "split", "people.csv", "--target", "buys", "-o", "told-splits.csv"], "file"),
+        (["predict", "told.csv", "-o", "told-answers.csv"], "answered"),
+        (["evaluate", "people.csv"], "figures"),
+        (["compare", "1", "2", "--project", "told"], "selection"),
+        (["export", "-o", "told.onnx"], "largest_difference"),
+    ],
+)
+def test_json_of_every_other_verb(cli, home: Path, words: list[str], key: str) -> None:
+    (home / "told.csv").write_text("height,weight,colour\n2.0,0,red\n")
+    code, out, err = cli(*words, "--json")
+    assert code == 0, err
+    assert key in strict(out)
+
+
+def test_answers_and_json_do_not_share_stdout(cli, home: Path) -> None:
+    code, out, err = cli("predict", "people.csv", "--json")
+    assert (code, out) == (2, "")
+    assert "-o answers.csv" in err
+
+
+def test_runs_and_compare_speak_one_unit_in_columns(cli, home: Path) -> None:
+    code, out, _ = cli("runs", "--project", "told")
+    assert code == 0
+    rows = [line for line in out.splitlines() if line.startswith("000")]
+    assert all(re.search(r" \d+\.\d %  ", row) for row in rows), rows
+    assert len({row.index("%") for row in rows}) == 1
+    code, out, _ = cli("compare", "1", "2", "--project", "told")
+    assert code == 0
+    first, second = (line for line in out.splitlines() if line.startswith("000") and "has the best" not in line)
+    assert first.index("%") == second.index("%")
+    assert re.search(r"points \[.*\] no real difference", " ".join(out.split()))
+    assert re.search(r"has the best \w+ \(\d+\.\d %\)", out)
+    code, out, _ = cli("start", "people.csv", "--target", "height", "--project", "tall", *QUICK)
+    code, out, _ = cli("runs", "--project", "tall", "--json")
+    assert strict(out)["runs"][0]["unit"] != "%"
+    assert "%" not in cli("runs", "--project", "tall")[1]
+
+
+def test_the_config_points_to_what_a_wheel_holds(cli, home: Path) -> None:
+    head = [line for line in (home / "people-orthogon/orthogon.yaml").read_text().splitlines() if line[0] == "#"]
+    named = re.search(r"runs/0001/config\.yaml", head[0])
+    assert named
+    assert (home / "people-orthogon" / named[0]).is_file()
+    assert "orthogon train --help" in head[1]
 
 
 @pytest.mark.parametrize("verb", ["diagnose", "errors", "next", "runs"])

@@ -1,5 +1,6 @@
 """The run folder: round trips, atomic writes, no pickle, damage that is named."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,49 @@ INFO = {"task": "tabular", "seed": 0}
 
 def test_numbers_follow_each_other(tmp_path: Path) -> None:
     assert [Run.create(tmp_path / "runs", INFO).id for _ in range(3)] == ["0001", "0002", "0003"]
-    assert Run(tmp_path / "runs" / "0002").status == "running"
+    assert [path.name for path in sorted((tmp_path / "runs").iterdir())] == ["0001", "0002", "0003"]
+
+
+def test_a_run_is_running_while_its_process_is_at_work_and_killed_after(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "runs", INFO)
+    with run.at_work():
+        assert Run(run.folder).status == "running"
+        with pytest.raises(RunError, match="run 0001 is running"), Run(run.folder).at_work():
+            pass
+    assert Run(run.folder).status == "killed"
+    assert not Run(run.folder).resumable, "nothing to go on with was written"
+    (run.folder / "task.json").write_text("{}")
+    assert Run(run.folder).resumable
+    with run.at_work():
+        run.seal()
+    assert Run(run.folder).status == "finished"
+    assert not (run.folder / "lock").exists()
+
+
+def test_a_disk_without_locks_leaves_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from orthogon.run import lock
+
+    def refused(handle: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(lock, "_lock", refused)
+    run = Run.create(tmp_path / "runs", INFO)
+    with run.at_work():
+        assert run.status == "running"
+    assert run.status == "running"
+
+
+def test_what_json_has_no_number_for_is_null_and_a_tasks_state_keeps_it(tmp_path: Path) -> None:
+    folder.write_json(tmp_path / "a.json", {"high": float("inf"), "all": [np.float64("nan"), np.array([1.5, -np.inf])]})
+    strict = json.loads((tmp_path / "a.json").read_text(), parse_constant=pytest.fail)
+    assert strict == {"high": None, "all": [None, [1.5, None]]}
+    values, arrays = folder._part_state({"limits": [-np.inf, 0.0, np.inf]})
+    folder.write_json(tmp_path / "task.json", values)
+    assert folder._join_state(json.loads((tmp_path / "task.json").read_text()), arrays)["limits"] == [
+        -np.inf,
+        0,
+        np.inf,
+    ]
 
 
 def test_scores_survive_the_round_trip() -> None:

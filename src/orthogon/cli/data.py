@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -23,7 +23,7 @@ def list_(as_json: JsonOption = False) -> None:
 
     rows = api.builtin_data()
     if as_json:
-        print_json(rows)
+        print_json({"data": rows})
         return
     from rich.table import Table
 
@@ -41,6 +41,7 @@ def get(
     out: Annotated[
         str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write built-in data as plain files: folders of images, a CSV, a TSV.
 
@@ -48,8 +49,7 @@ def get(
     """
     from orthogon import api
 
-    written = api.write_data(name, out or name)
-    console().print(f"{written['examples']:,} examples written to {written['folder']}")
+    _say_written(api.write_data(name, out or name), as_json)
 
 
 @group.command()
@@ -60,6 +60,7 @@ def synthesise(
     out: Annotated[
         str | None, typer.Option("-o", "--out", metavar="DIR", help="Folder to write; ./NAME if unset.")
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make data of any size with a generator, and write it as plain files.
 
@@ -67,8 +68,14 @@ def synthesise(
     """
     from orthogon import api
 
-    written = api.write_data(name, out or name, num=num, seed=seed)
-    console().print(f"{written['examples']:,} examples written to {written['folder']}")
+    _say_written(api.write_data(name, out or name, num=num, seed=seed), as_json)
+
+
+def _say_written(written: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(written)
+    else:
+        console().print(f"{written['examples']:,} examples written to {written['folder']}")
 
 
 @group.command()
@@ -82,10 +89,10 @@ def check(source: Source, target: Target = None, sets: SetOption = None, as_json
     inspection = api.inspect_data(source, target, sets or [])
     if as_json:
         print_json(inspection.to_dict())
-        return
-    out = console()
-    out.print(inspection)
-    print_findings(out, inspection.findings)
+    else:
+        out = console()
+        out.print(inspection)
+        print_findings(out, inspection.findings)
     if any(finding.severity == "error" for finding in inspection.findings):
         raise typer.Exit(1)
 
@@ -98,6 +105,7 @@ def split(
         str | None, typer.Option("-o", "--out", metavar="FILE", help="CSV to write: id, origin, split.")
     ] = None,
     sets: SetOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """How the data would be split, and why; with -o, which example goes where.
 
@@ -106,8 +114,14 @@ def split(
     from orthogon import api
 
     inspection = api.inspect_data(source, target, sets or [], checks=False)
+    if out:
+        inspection.write_splits(out)
+    if as_json:
+        told = inspection.to_dict()
+        del told["findings"]  # nothing was checked
+        print_json({**told, "file": out})
+        return
     shown = console()
     shown.print(inspection)
     if out:
-        inspection.write_splits(out)
         shown.print(f"Written to {out}")

@@ -9,17 +9,22 @@ from typing import Annotated
 
 import typer
 
-from orthogon.cli.screen import ProjectOption, RunArgument, console
+from orthogon.cli.screen import JsonOption, ProjectOption, RunArgument, console, print_json
 
 
 def run(
     name: RunArgument = None,
     out: Annotated[str, typer.Option("-o", "--out", metavar="FILE", help="The file to write.")] = "model.onnx",
     project: ProjectOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
 
-    facts = api.load(name, project=project).export(out)
+    chosen = api.load(name, project=project)
+    facts = chosen.export(out)
+    if as_json:
+        print_json({"run": chosen.id, **facts})
+        return
     console().print(
         f"{facts['file']}: {facts['bytes'] / 1024:,.0f} KiB, any batch size; "
         f"differs from PyTorch by at most {facts['largest_difference']:.1e} (checked under onnxruntime)."

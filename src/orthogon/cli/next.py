@@ -37,7 +37,7 @@ def run(
     with Progress(show_data=False) as progress:
         made, outcome = step.take(listen=progress)
     if made.status == "interrupted":
-        finish(made, out)
+        finish(made, out, as_json=as_json)
     made.write_report()
     if as_json:
         print_json({"run": made.id, "parent": chosen.id, "step": step.to_dict(), "outcome": outcome.to_dict()})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orthogon.cli.screen import ProjectOption, console
+from orthogon.cli.screen import JsonOption, ProjectOption, console, print_json
 
 
 def run(
@@ -21,17 +21,35 @@ def run(
         str | None, typer.Option("--run", help="Number of the run, or its folder; the latest if unset.")
     ] = None,
     project: ProjectOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
+    from orthogon.errors import UsageError
 
+    if as_json and out is None:
+        raise UsageError("the answers go to stdout, and so would the JSON", "--json", "Name a file: -o answers.csv")
     chosen = api.load(name, project=project)
     done = chosen.predict(source, out)
+    better = chosen.better_run() if name is None else None
+    if as_json:
+        set_aside = [{"origin": origin, "why": why} for origin, why in done.set_aside]
+        print_json(
+            {
+                "run": chosen.id,
+                "source": source,
+                "file": out,
+                "answered": done.answered,
+                "unlike_train": done.unlike_train,
+                "set_aside": set_aside,
+                "better_run": better,
+            }
+        )
+        return
     report = f"{done.answered:,} answered by run {chosen.id}"
     if done.unlike_train:
         report += f"; {done.unlike_train:,} are unlike the training data (unlike_train above 1): trust those less"
     if done.set_aside:
         report += f"; {len(done.set_aside):,} could not be read (see the column problem)"
-    better = chosen.better_run() if name is None else None
     if better is not None:
         report += f"; run {better} has the lower dev error (--run {int(better)})"
     if out is None:

@@ -19,6 +19,8 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from orthogon.metrics.score import with_unit
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (
         ("run", "left"),
@@ -29,10 +31,15 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     ):
         table.add_column(heading, justify=justify, overflow="fold")  # type: ignore[arg-type]
     for row in rows:
-        error = "" if row["dev_error"] is None else f"{row['dev_error']:.4g}"
+        error = "" if row["dev_error"] is None else with_unit(row["dev_error"], row["unit"] or "")
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
         table.add_row(row["run"], row["status"], error, seconds, escape(row["what"]))
     out = console()
     out.print(table if rows else "No runs yet: orthogon train")
+    for row in rows:
+        if row["status"] in ("killed", "interrupted"):
+            place = f" --project {project}" if project else ""
+            resume = f"orthogon train --resume {int(row['run'])}{place}"
+            out.print(f"run {row['run']} was {row['status']}: resume with {resume}", markup=False, soft_wrap=True)
     looks = here.test_looks()
     out.print(f"[dim]test seen {looks} time{'' if looks == 1 else 's'}[/]")

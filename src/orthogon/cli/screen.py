@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,19 +44,9 @@ def console() -> Console:
 
 def print_json(value: Any) -> None:
     """Strict JSON on stdout: NaN and infinities become null."""
-    print(json.dumps(_strict(value), indent=1, ensure_ascii=False, allow_nan=False))
+    from orthogon.shown import json_text
 
-
-def _strict(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _strict(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(entry) for entry in value]
-    if hasattr(value, "tolist"):
-        return _strict(value.tolist())
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return None
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+    print(json_text(value))
 
 
 class Progress:
@@ -95,6 +84,7 @@ class Progress:
         )
         self.stage: Any = None
         self.training: Any = None
+        self.resumed = ""
         self.figures = ""
 
     def __enter__(self) -> Progress:
@@ -151,7 +141,15 @@ class Progress:
     def _say(self, label: str, text: str) -> None:
         self.console.print(labelled(label, text))
 
+    def _on_resume(self, event: dict[str, Any]) -> None:
+        self.resumed = event["run"]
+
     def _on_start(self, event: dict[str, Any]) -> None:
+        if self.resumed:
+            self.bar.console.print(
+                f"resuming run {self.resumed} from step {event['step']:,} of {event['total_steps']:,}", highlight=False
+            )
+            self.resumed = ""
         if self.stage is not None:
             self.bar.remove_task(self.stage)
             self.stage = None

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from orthogon.cli.screen import (
+    JsonOption,
     MinutesOption,
     NoExamplesOption,
     Progress,
@@ -40,11 +41,12 @@ def run(
     seed: SeedOption = None,
     project: ProjectOption = None,
     no_examples: NoExamplesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
     from orthogon.cli.train import finish
 
-    with Progress() as progress:
+    with Progress(show_data=not as_json) as progress:
         made = api.start(
             source,
             target=target or None,
@@ -57,4 +59,4 @@ def run(
             project=project,
             listen=progress,
         )
-    finish(made, console(), examples=not no_examples)
+    finish(made, console(), examples=not no_examples, as_json=as_json)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orthogon.cli.screen import (
+    JsonOption,
     MinutesOption,
     NoExamplesOption,
     Progress,
@@ -21,6 +22,7 @@ from orthogon.cli.screen import (
     SeedOption,
     SetOption,
     console,
+    print_json,
 )
 
 if TYPE_CHECKING:
@@ -31,12 +33,15 @@ if TYPE_CHECKING:
 
 def run(
     name: RunArgument = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue RUN, or the latest unfinished run.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue RUN, or the newest run that was killed or stopped.")
+    ] = False,
     sets: SetOption = None,
     minutes: MinutesOption = None,
     seed: SeedOption = None,
     project: ProjectOption = None,
     no_examples: NoExamplesOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
     from orthogon.errors import UsageError
@@ -48,19 +53,26 @@ def run(
             f"--resume with {' and '.join(changes)}",
             f"For a new run with this change: orthogon train{f' {name}' if name else ''} {changes[0]} …",
         )
-    with Progress() as progress:
+    with Progress(show_data=not as_json) as progress:
         if resume:
             made = api.resume(name, project=project, listen=progress)
         else:
             made = api.train(project=project, base=name, sets=sets or [], minutes=minutes, seed=seed, listen=progress)
-    finish(made, console(), examples=not no_examples)
+    finish(made, console(), examples=not no_examples, as_json=as_json)
 
 
-def finish(made: Run, out: Console, examples: bool = True) -> None:
-    """Print one screen about a run that has just been trained, and write its report."""
+def finish(made: Run, out: Console, examples: bool = True, as_json: bool = False) -> None:
+    """Print one screen, or JSON, about a run that has just been trained, and write its report."""
     from orthogon.report.terminal import screen
 
     if int(os.environ.get("RANK", "0")) > 0:  # one of several processes under torchrun: the first speaks for all
+        return
+    if as_json:
+        if made.finished:
+            made.write_report(examples=examples)
+        print_json(made.to_dict())
+        if not made.finished:
+            raise typer.Exit(130)
         return
     if made.status == "interrupted":
         at = f" at step {made.info['steps']:,}" if "steps" in made.info else ""

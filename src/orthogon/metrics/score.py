@@ -104,9 +104,12 @@ class Metric:
 
     def show(self, value: float) -> str:
         """The value with its unit, as it is printed: 0.0312 -> "3.1 %"."""
-        if self.unit == "%":
-            return f"{100 * value:.1f} %"
-        return f"{significant(value)} {self.unit}".rstrip()
+        return with_unit(value, self.unit)
+
+
+def with_unit(value: float, unit: str) -> str:
+    """A figure as a column of them prints it: shares in per cent with one decimal, others in their unit."""
+    return f"{100 * value:.1f} %" if unit == "%" else f"{significant(value)} {unit}".rstrip()
 
 
 def significant(value: float, sign: str = "") -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from orthogon.errors import ConfigError, UsageError, did_you_mean
 from orthogon.metrics.intervals import Interval, interval
-from orthogon.metrics.score import Additive, Metric, Records, Scores, additive_metric
+from orthogon.metrics.score import Additive, Metric, Records, Scores, additive_metric, with_unit
 
 _LIMIT = re.compile(r"\s*(<=|>=|<|>|≤|≥)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(%?)\s*")
 
@@ -116,6 +116,7 @@ def select(
     satisfice: Mapping[str, str] | None = None,
     *,
     higher_is_better: bool = False,
+    unit: str = "",
 ) -> Selection:
     """Rank by one metric among those that keep every limit; the others follow by how far they break them.
 
@@ -124,7 +125,7 @@ def select(
         optimise: the one metric that ranks.
         satisfice: figure -> limit as text, {"latency_ms": "<= 100"}. A measured figure keeps a limit only when its
             whole interval does.
-        higher_is_better: of the optimised metric.
+        higher_is_better: of the optimised metric. unit: its unit, "%" for a share, as the reason writes it.
     Raises:
         ConfigError: no metric is declared, a limit cannot be read, or a candidate lacks a figure.
         UsageError: there are no candidates.
@@ -157,9 +158,9 @@ def select(
         return Selection(optimise, None, tuple(ranking), None, reason)
     unlimited = min(ranking, key=lambda r: sign * r.value)
     price = sign * (first.value - unlimited.value)
-    reason = f"{first.name} has the best {optimise} ({first.value:g})"
+    reason = f"{first.name} has the best {optimise} ({with_unit(first.value, unit)})"
     reason += " of those that keep every limit" if limits else ""
-    reason += f"; without limits {unlimited.name} would reach {unlimited.value:g}." if price > 0 else "."
+    reason += f"; without limits {unlimited.name} would reach {with_unit(unlimited.value, unit)}." if price > 0 else "."
     return Selection(optimise, first.name, tuple(ranking), max(price, 0.0), reason)
 
 

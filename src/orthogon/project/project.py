@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from orthogon.errors import ConfigError, DataError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.run.folder import Run, now, write_json, write_text
+from orthogon.shown import json_text
 
 if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.data.examples import Examples, Finding, Splits
@@ -27,6 +28,11 @@ if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.training.loop import FitResult
 
 FILE = "orthogon.yaml"
+HEADER = """\
+# Every key there is, with the value it got: config.yaml of a run (runs/0001/config.yaml).
+# Change one here, or for one run alone: orthogon train --set training.lr=0.01 (orthogon train --help).
+# What each key means: docs/config.md in the source of Orthogon.
+"""
 MEASURED_TRAIN = 5000  # examples of train on which the training error is measured, in eval mode
 TASK_OF = {"image": "image_classification", "table": "tabular", "strings": "seq2seq"}
 Listener = Callable[[dict[str, Any]], None]
@@ -88,7 +94,7 @@ class Project:
         if not (place / FILE).is_file():
             place.mkdir(parents=True, exist_ok=True)
             body = yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
-            write_text(place / FILE, f"# Every key and its default: orthogon train --help, docs/config.md\n{body}")
+            write_text(place / FILE, HEADER + body)
         return cls(place)
 
     # -- config and logbook -------------------------------------------------------------------------------------
@@ -156,8 +162,45 @@ class Project:
             raise RunError("there is no finished run yet", str(self.folder), f"Make one: {remedy}")
         return runs[-1]
 
+    def resumable(self) -> Run:
+        """The newest run that was killed or interrupted and can go on.
+
+        Raises:
+            RunError: there is none; says why the newest unfinished one is not.
+        """
+        unfinished = [run for run in self.runs() if not run.finished]
+        follows = self._follows()  # then the first process may be at work on it already
+        for run in reversed(unfinished):
+            if run.resumable or (follows and run.status == "running"):
+                return run
+        if unfinished:
+            self._refuse_to_resume(unfinished[-1])
+        raise RunError("every run is finished", str(self.folder), "Train a new one: orthogon train")
+
+    @staticmethod
+    def _refuse_to_resume(run: Run) -> None:
+        """Refuse a run that is finished, failed, at work, or was stopped too early.
+
+        Raises:
+            RunError: it is.
+        """
+        remedy = "Train a new one: orthogon train"
+        if run.finished:
+            raise RunError(f"run {run.id} is finished", str(run.folder), remedy)
+        if run.status == "failed":
+            why, *more = str(run.info.get("why", "")).splitlines() or ["its reason was not kept"]
+            raise RunError(
+                f"run {run.id} failed and cannot be resumed: {why}",
+                str(run.folder),
+                "\n".join([*more, "Train a new one with another setting: orthogon train --set KEY=VALUE"]),
+            )
+        if run.status == "running":
+            raise RunError(f"run {run.id} is running", str(run.folder), "Another process trains it; see: orthogon runs")
+        if not run.resumable:
+            raise RunError(f"run {run.id} was {run.status} before its training began", str(run.folder), remedy)
+
     def table(self) -> list[dict[str, Any]]:
-        """A row a run: run, status, created, seconds, dev_error, parent, knob, what (in words)."""
+        """A row a run: run, status, created, seconds, dev_error and its unit, parent, knob, what (in words)."""
         rows = []
         for run in self.runs():
             info = run.info
@@ -169,18 +212,19 @@ class Project:
                     "created": info["created"],
                     "seconds": info.get("seconds"),
                     "dev_error": info.get("dev_error"),
+                    "unit": _unit(run),
                     "parent": info.get("parent"),
                     "knob": info.get("knob"),
                     "what": what or info.get("changed") or "first system",
                 }
             )
-        rows += [{**dict.fromkeys(rows[0] if rows else ("seconds", "dev_error", "parent", "knob", "created")),
+        rows += [{**dict.fromkeys(rows[0] if rows else ("seconds", "dev_error", "unit", "parent", "knob", "created")),
                   "run": name, "status": "damaged", "what": what} for name, what in self.damaged_runs()]  # fmt: skip
         return sorted(rows, key=lambda row: row["run"])
 
     def log(self, event: str, **facts: Any) -> None:
         """Add a line to the logbook."""
-        line = json.dumps({"time": now(), "event": event, **facts}, ensure_ascii=False, default=str)
+        line = json_text({"time": now(), "event": event, **facts}, indent=None)
         with open(self.folder / "logbook.jsonl", "a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -258,12 +302,12 @@ class Project:
                 "expected": dict(expected or {}),
             },
         )
-        with status_when_stopped(run):
+        with run.at_work(), status_when_stopped(run):
             run.save_config(config.model_dump(mode="json"))
             run.save_findings(findings)
-            run.save_task(task)
             if hasattr(examples, "schema"):
                 write_json(run.folder / "schema.json", examples.schema())
+            run.save_task(task)  # last: from here on the run can be resumed
             self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
         return run
 
@@ -284,15 +328,14 @@ class Project:
         """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
 
         Raises:
-            RunError: it is finished, or its data is not what it was.
+            RunError: it is finished, failed or running, or its data is not what it was.
         """
         from orthogon.data.split import load_splits
         from orthogon.project.config import parse
 
-        if run.finished:
-            raise RunError(f"run {run.id} is finished", str(run.folder), "Train a new one: orthogon train")
         if self._follows():
             return self._follow(parse(run.config), resume=True)
+        self._refuse_to_resume(run)
         tell = listen or (lambda event: None)
         clock = time.monotonic()
         config = parse(run.config)
@@ -309,8 +352,9 @@ class Project:
                 f"the splits of run {run.id} are gone", str(self.folder / "splits"), "Train anew: orthogon train"
             )
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
-        run.note(status="running")
-        with status_when_stopped(run):
+        with run.at_work(), status_when_stopped(run):
+            run.note(status="running")
+            tell({"event": "resume", "run": run.id})
             self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
         return run
 
@@ -442,7 +486,7 @@ class Project:
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
             run.save_baselines(task.baselines(train, part, ids))
         judged = "dev" if "dev" in splits else "train"
-        run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))))
+        run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))), unit=task.metrics()[metric].unit)
         seconds = round(earlier + time.monotonic() - clock, 2)
         run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
@@ -503,11 +547,21 @@ def status_when_stopped(run: Run) -> Iterator[None]:
     try:
         yield
     except OrthogonError as error:
+def _unit(run: Run) -> str | None:
+    """Unit of the dev error; runs of earlier versions did not write it down."""
+    if not run.finished or "unit" in run.info:
+        return run.info.get("unit")
+    return run.task().metrics()[run.info["metric"]].unit
+
+
         run.note(status="failed", why=str(error))
         raise
     except KeyboardInterrupt:
         run.note(status="interrupted")
 
+    except RunError:  # a checkpoint that is damaged may be restored
+        run.note(status="interrupted")
+        raise
 
 def columns_in_words(examples: Any) -> str:
     """What the columns of a table were taken for: counts by kind, and what is left out and why."""

@@ -3,18 +3,20 @@
 run.json config.yaml schema.json task.json task.npz weights.safetensors log.jsonl
 answers/SPLIT.npz scores/SPLIT.npz baselines.json baselines/NAME.npz findings.json
 derived/          what can be made again
-checkpoint/       only while unfinished
+checkpoint/ lock  only while unfinished
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -29,6 +31,9 @@ from orthogon.data.atomic import atomic_file
 from orthogon.data.examples import Finding
 from orthogon.errors import RunError, UsageError
 from orthogon.metrics.score import Scores
+from orthogon.run.lock import FILE as LOCK
+from orthogon.run.lock import at_work, is_at_work
+from orthogon.shown import json_text
 from orthogon.tasks import task_class
 
 if TYPE_CHECKING:  # listing runs must not wait for torch
@@ -81,12 +86,18 @@ class Run:
 
     @property
     def status(self) -> str:
-        """running, interrupted, finished or failed."""
-        return str(self.info["status"])
+        """running, killed, interrupted, finished or failed."""
+        written = str(self.info["status"])
+        return "killed" if written == "running" and not is_at_work(self.folder) else written
 
     @property
     def finished(self) -> bool:
         return self.status == "finished"
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it was killed or interrupted once all that training needs had been written."""
+        return self.status in ("killed", "interrupted") and (self.folder / "task.json").exists()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -215,6 +226,22 @@ class Run:
         )
         return cls(folder)
 
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Be known as running; whoever looks after a kill sees that it is not.
+
+        Raises:
+            RunError: another process is at work on it.
+        """
+        with ExitStack() as held:
+            try:
+                held.enter_context(at_work(self.folder))
+            except BlockingIOError as cause:
+                raise RunError(
+                    f"run {self.id} is running", str(self.folder), "Another process trains it; see: orthogon runs"
+                ) from cause
+            yield
+
     def note(self, **facts: Any) -> None:
         """Add facts to run.json."""
         self.info.update(facts)
@@ -261,6 +288,8 @@ class Run:
         files = {name: _sha256(self.folder / name) for name in names}
         self.note(status="finished", ended=now(), files=files, **facts)
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)
+        with suppress(OSError):  # Windows does not remove what is open
+            (self.folder / LOCK).unlink(missing_ok=True)
 
     def _existing(self, name: str) -> Path:
         path = self.folder / name
@@ -268,11 +297,11 @@ class Run:
             if self.finished:
                 remedy = "Restore the file from a backup, or train again: orthogon train"
                 raise RunError(f"{name} of run {self.id} is missing", str(self.folder), remedy)
-            raise RunError(
-                f"{name} of run {self.id} does not exist yet: the run is {self.status}",
-                str(self.folder),
-                f"Continue it: orthogon train --resume {self.id}",
-            )
+            status = self.status
+            remedy = f"Continue it: orthogon train --resume {int(self.id)}"
+            if status in ("failed", "running"):
+                remedy = "Train another: orthogon train" if status == "failed" else "Wait until it has finished."
+            raise RunError(f"{name} of run {self.id} does not exist: the run is {status}", str(self.folder), remedy)
         return path
 
     def _read_info(self) -> dict[str, Any]:
@@ -318,7 +347,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, default=_plain) + "\n")
+    write_text(path, json_text(value) + "\n")
 
 
 def save_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -369,6 +398,8 @@ def _part_state(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, NDA
             return {str(key): walk(value, f"{path}/{key}") for key, value in node.items()}
         if isinstance(node, list | tuple):
             return [walk(value, f"{path}/{i}") for i, value in enumerate(node)]
+        if isinstance(node, float) and not math.isfinite(node):
+            return {"__float__": str(float(node))}  # JSON has no number for it
         return node
 
     for key, value in state.items():
@@ -380,20 +411,12 @@ def _join_state(values: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if isinstance(values, dict):
         if set(values) == {"__array__"}:
             return arrays[values["__array__"]]
+        if set(values) == {"__float__"}:
+            return float(values["__float__"])
         return {key: _join_state(value, arrays) for key, value in values.items()}
     if isinstance(values, list):
         return [_join_state(value, arrays) for value in values]
     return values
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _sha256(path: Path) -> str:

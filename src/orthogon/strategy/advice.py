@@ -12,6 +12,7 @@ import numpy as np
 
 from orthogon.metrics.intervals import Estimate, difference, mcnemar, paired_difference
 from orthogon.metrics.score import Metric, Scores, significant
+from orthogon.shown import Shown
 from orthogon.strategy.diagnosis import (
     BIAS,
     HARDER_TEST,
@@ -174,7 +175,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Shown):
     """What a step brought, beside what it could have brought.
 
     measured: fall of the dev error on the same examples; below 0 when the step harmed. None when it did not finish.
