@@ -34,6 +34,7 @@ from orthogon.training.objective import LossSum, Objective
 
 LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
 PHOTO_SIDE = 64  # side that larger pictures are brought to
+EVAL_BATCH = 256  # pictures answered at once
 TINY_PROB = 1e-12  # a probability of 0 would make the loss infinite
 COVER, COVER_GRID = 0.3, 8  # saliency: side of the covered square, as a share; places tried along each axis
 DIRECTIONS = {"left", "right", "links", "rechts", "gauche", "droite", "west", "east"}
@@ -228,10 +229,15 @@ class ImageClassification(Task):
 
     def answers(self, network: nn.Module, examples: Examples, ids: NDArray[np.int64] | None = None) -> Answers:
         network.eval()
+
+        def said(first: int, stop: int) -> NDArray[np.float32]:
+            images = self._pixels(examples, np.arange(first, stop)).to(_device(network)).float()
+            probs: NDArray[np.float32] = network(images).softmax(dim=1).cpu().numpy()
+            return probs
+
         parts = [np.zeros((0, len(self.classes)), np.float32)]
         with torch.inference_mode():
-            for images in self._batches(examples):
-                parts.append(network(images.to(_device(network)).float()).softmax(dim=1).cpu().numpy())
+            parts += self.halving.pieces(said, len(examples), EVAL_BATCH, "answering pictures")
         probs = np.concatenate(parts)
         answer = np.array(self.classes)[probs.argmax(axis=1)]
         return Answers(
@@ -303,7 +309,14 @@ class ImageClassification(Task):
         covered = (near[:, None, :, None] & near[None, :, None, :]).reshape(-1, 1, S, S)  # (grid², 1, S, S)
         mean = torch.tensor(self.mean, device=device).reshape(1, -1, 1, 1)
         with torch.inference_mode():
-            logits = network(torch.cat([pixels, torch.where(covered, mean, pixels)]))
+            variants = torch.cat([pixels, torch.where(covered, mean, pixels)])
+            logits = torch.cat(
+                list(
+                    self.halving.pieces(
+                        lambda first, stop: network(variants[first:stop]), len(variants), len(variants), "explaining"
+                    )
+                )
+            )
             others = torch.cat([logits[:, :k], logits[:, k + 1 :]], dim=1)
             margin = logits[:, k] - others.logsumexp(dim=1)
             loss = (margin[0] - margin[1:]).clamp_min(0).reshape(1, 1, grid, grid)
@@ -372,9 +385,9 @@ class ImageClassification(Task):
         pixels = examples.pixels(self.size, rows, self.channels, self.config.resize)  # (n, size, size, C)
         return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
 
-    def _batches(self, examples: Examples, batch_size: int = 256) -> Iterator[Tensor]:
-        for first in range(0, len(examples), batch_size):
-            yield self._pixels(examples, np.arange(first, min(first + batch_size, len(examples))))
+    def _batches(self, examples: Examples) -> Iterator[Tensor]:
+        for first in range(0, len(examples), EVAL_BATCH):
+            yield self._pixels(examples, np.arange(first, min(first + EVAL_BATCH, len(examples))))
 
     def _truth(self, examples: Examples) -> NDArray[np.int64]:
         """(n,) class numbers, -1 where unlabelled.
@@ -431,7 +444,7 @@ class _ImageObjective(Objective):
         in_memory = len(self.rows) * task.channels * task.size**2 <= task.config.memory_mib * 2**20
         self._pixels = task._pixels(train, self.rows) if in_memory else None
         self._loader: MemoryLoader | FileLoader | None = None
-        self._dev_pixels = list(task._batches(dev)) if dev is not None and in_memory else None
+        self._dev_pixels = task._pixels(dev, np.arange(len(dev))) if dev is not None and in_memory else None
         self._dev_truth = torch.from_numpy(task._truth(dev)) if dev is not None else None
 
     def _transform(self, batch: tuple[Tensor, ...], generator: Generator) -> tuple[Tensor, ...]:
@@ -481,16 +494,19 @@ class _ImageObjective(Objective):
         if self.dev is None or self._dev_truth is None:
             return {}
         self._network.eval()
-        device, loss, wrong, count, first = _device(self._network), 0.0, 0, 0, 0
+        dev, pixels, truths, device = self.dev, self._dev_pixels, self._dev_truth, _device(self._network)
+
+        def judged(first: int, stop: int) -> tuple[float, int, int]:
+            images = pixels[first:stop] if pixels is not None else self.task._pixels(dev, np.arange(first, stop))
+            truth = truths[first:stop].to(device)
+            known = truth >= 0
+            logits, truth = self._network(images.to(device).float())[known], truth[known]
+            wrong = int((logits.argmax(dim=1) != truth).sum().item())
+            return F.cross_entropy(logits, truth, reduction="sum").item(), wrong, len(truth)
+
         with torch.inference_mode():
-            for images in self._dev_pixels if self._dev_pixels is not None else self.task._batches(self.dev):
-                truth = self._dev_truth[first : first + len(images)].to(device)
-                first += len(images)
-                known = truth >= 0
-                logits, truth = self._network(images.to(device).float())[known], truth[known]
-                loss += F.cross_entropy(logits, truth, reduction="sum").item()
-                wrong += int((logits.argmax(dim=1) != truth).sum().item())
-                count += len(truth)
+            parts = list(self.task.halving.pieces(judged, len(dev), EVAL_BATCH, "measuring dev"))
+        loss, wrong, count = (sum(column) for column in zip(*parts, strict=True)) if parts else (0.0, 0, 0)
         return {"loss": loss / count, "error": wrong / count} if count else {}
 
 

@@ -248,16 +248,21 @@ class Seq2Seq(Task):
         network.eval()
         sources = [str(examples[i].input) for i in range(len(examples))]
         targets = list(examples.targets())
+
+        def said(first: int, stop: int) -> tuple[list[str], NDArray[np.float64], NDArray[np.float64]]:
+            tokens = self.encode(sources[first:stop]).to(_device(network))
+            log_probs, symbols = network(self._trim(tokens)).log_softmax(dim=-1).max(dim=-1)  # (B, T_y) each
+            past_end = (symbols == self.end).cumsum(dim=1) - (symbols == self.end).long() > 0
+            confidence = log_probs.masked_fill(past_end, 0.0).sum(dim=1).exp().cpu().double().numpy()
+            return self.decode(symbols.cpu().numpy()), confidence, self._true_nll(network, tokens, targets[first:stop])
+
         texts: list[str] = []
         confidence, nll = [np.zeros(0)], [np.zeros(0)]
         with torch.inference_mode():
-            for first in range(0, len(sources), ANSWER_BATCH):
-                tokens = self.encode(sources[first : first + ANSWER_BATCH]).to(_device(network))
-                log_probs, symbols = network(self._trim(tokens)).log_softmax(dim=-1).max(dim=-1)  # (B, T_y) each
-                past_end = (symbols == self.end).cumsum(dim=1) - (symbols == self.end).long() > 0
-                confidence.append(log_probs.masked_fill(past_end, 0.0).sum(dim=1).exp().cpu().double().numpy())
-                texts += self.decode(symbols.cpu().numpy())
-                nll.append(self._true_nll(network, tokens, targets[first : first + ANSWER_BATCH]))
+            for strings, sure, nats in self.halving.pieces(said, len(sources), ANSWER_BATCH, "answering strings"):
+                texts += strings
+                confidence.append(sure)
+                nll.append(nats)
         values: dict[str, NDArray[Any]] = {
             "answer": np.array(texts, dtype=str) if texts else np.zeros(0, dtype="U1"),
             "confidence": np.concatenate(confidence),

@@ -528,8 +528,16 @@ class Tabular(Task):
         """Each target's probabilities (n, K) or values (n,)."""
         like = next(network.parameters())  # its device and precision
         network.eval()
+        numbers, categories = torch.as_tensor(x), torch.as_tensor(c)
+
+        def said(first: int, stop: int) -> Tensor:
+            z: Tensor = network(numbers[first:stop].to(like), categories[first:stop].to(like.device))
+            return z.double().cpu()
+
         with torch.no_grad():
-            outputs = [network(a.to(like), b.to(like.device)).double().cpu() for a, b in _batches(network, x, c)]
+            outputs = list(self.halving.pieces(said, len(numbers), _rows_at_once(network), "answering rows"))
+        if not outputs:
+            outputs = [said(0, 0)]
         parts = torch.cat(outputs).split([target.head.size for target in self.targets], 1)
         return [_probs_or_values(target, z) for target, z in zip(self.targets, parts, strict=True)]
 
@@ -546,6 +554,7 @@ class TabularObjective(Objective):
         self, task: Tabular, network: TabularNet, train: Examples, dev: Examples | None, training: TrainingConfig
     ) -> None:
         self.net = network
+        self.halving = task.halving
         self.targets = task.targets
         self.smoothing = training.label_smoothing
         tensors = self._tensors(task, train)
@@ -601,16 +610,19 @@ class TabularObjective(Objective):
         """Of the averaged network on dev's known labels: "loss", and "error" (error rate or RMSE, mean of targets)."""
         if self.dev is None:
             return {}
-        device = next(self.net.parameters()).device
+        device, dev = next(self.net.parameters()).device, self.dev
+
+        def judged(first: int, stop: int) -> tuple[float, float, Tensor]:
+            x, c, y = (tensor[first:stop].to(device) for tensor in dev)
+            z = self.net(x, c)
+            part, known = heads_loss(z[None], y, self.net.heads)
+            return part.item(), known, z.cpu()
+
         total, count, outputs = 0.0, 0.0, []
         with torch.no_grad():
-            start = 0
-            for x, c in _batches(self.net, self.dev[0], self.dev[1]):
-                z = self.net(x.to(device), c.to(device))
-                y = self.dev[2][start : start + len(z)]
-                part, known = heads_loss(z[None], y.to(device), self.net.heads)
-                total, count, start = total + part.item(), count + known, start + len(z)
-                outputs.append(z.cpu())
+            for part, known, z in self.halving.pieces(judged, len(dev[0]), _rows_at_once(self.net), "measuring dev"):
+                total, count = total + part, count + known
+                outputs.append(z)
         errors = []
         parts = torch.cat(outputs).split([head.size for head in self.net.heads], 1)
         for target, z, y in zip(self.targets, parts, self.dev[2].unbind(1), strict=True):
@@ -741,13 +753,11 @@ def _target_columns(examples: Examples) -> dict[str, NDArray[Any]]:
     return {name: values if values.ndim == 1 else values[:, j] for j, name in enumerate(names)}
 
 
-def _batches(network: nn.Module, numbers: Any, categories: Any) -> Iterator[tuple[Tensor, Tensor]]:
-    """Pieces of such a size that the members' hidden layers stay within some 64 MiB."""
-    x, c = torch.as_tensor(numbers), torch.as_tensor(categories)
+def _rows_at_once(network: nn.Module) -> int:
+    """So many that the members' hidden layers stay within some 64 MiB."""
     widest = max(parameter.shape[-1] for parameter in network.parameters())
     members = max(parameter.shape[0] for name, parameter in network.named_parameters() if name == "scale.scale")
-    rows = max(64, 2**24 // (widest * members))
-    return zip(x.split(rows), c.split(rows), strict=True)
+    return max(64, 2**24 // (widest * members))
 
 
 def _probs_or_values(target: Target, z: Tensor) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from orthogon.data.examples import Example, Examples
 from orthogon.metrics.score import Metric, Scores
 from orthogon.training.config import TrainingConfig
+from orthogon.training.halving import Halving
 from orthogon.training.objective import Objective
 
 
@@ -111,6 +112,7 @@ class Task(ABC):
     def __init__(self, config: TaskConfig, seed: int = 0) -> None:
         self.config = config
         self.seed = seed
+        self.halving = Halving()  # of whatever is computed for many examples without gradient
 
     # -- data ---------------------------------------------------------------------------------------------------
 

@@ -60,7 +60,7 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether this is a device (or the CPU's allocator) saying that memory does not suffice."""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
     return isinstance(error, RuntimeError) and ("out of memory" in text or "not enough memory" in text)
