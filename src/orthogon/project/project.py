@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.data.examples import Examples, Finding, Splits
     from orthogon.metrics.score import Scores
     from orthogon.project.config import ProjectConfig
-    from orthogon.tasks.task import Answers, Baseline, Task
+    from orthogon.tasks.task import Answers, Task
     from orthogon.training.loop import FitResult
 
 FILE = "orthogon.yaml"
@@ -433,7 +433,6 @@ class Project:
 
         train = examples.take(splits["train"])
         dev = examples.take(splits["dev"]) if "dev" in splits else None
-        task.halving.tell = tell
         torch.manual_seed(config.seed)
         network = task.network()
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -485,12 +484,7 @@ class Project:
         if not resume or not run.baselines():
             tell({"event": "stage", "stage": "training the baselines"})
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
-
-            def baselines(rows: int) -> list[Baseline]:
-                chosen = np.linspace(0, len(train) - 1, rows).astype(np.int64)
-                return task.baselines(train if rows == len(train) else train.take(chosen), part, ids)
-
-            run.save_baselines(task.halving.shrunk(baselines, len(train), "training the baselines"))
+            run.save_baselines(task.baselines(train, part, ids))
         judged = "dev" if "dev" in splits else "train"
         run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))), unit=task.metrics()[metric].unit)
         seconds = round(earlier + time.monotonic() - clock, 2)
@@ -547,12 +541,6 @@ class Project:
         return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
 
 
-@contextmanager
-def status_when_stopped(run: Run) -> Iterator[None]:
-    """Write into the run what stopped it: our own error, which goes on to the caller, or Ctrl-C outside the loop."""
-    try:
-        yield
-    except OrthogonError as error:
 def _unit(run: Run) -> str | None:
     """Unit of the dev error; runs of earlier versions did not write it down."""
     if not run.finished or "unit" in run.info:
@@ -560,14 +548,20 @@ def _unit(run: Run) -> str | None:
     return run.task().metrics()[run.info["metric"]].unit
 
 
+@contextmanager
+def status_when_stopped(run: Run) -> Iterator[None]:
+    """Write into the run what stopped it: our own error, which goes on to the caller, or Ctrl-C outside the loop."""
+    try:
+        yield
+    except RunError:  # a checkpoint that is damaged may be restored
+        run.note(status="interrupted")
+        raise
+    except OrthogonError as error:
         run.note(status="failed", why=str(error))
         raise
     except KeyboardInterrupt:
         run.note(status="interrupted")
 
-    except RunError:  # a checkpoint that is damaged may be restored
-        run.note(status="interrupted")
-        raise
 
 def columns_in_words(examples: Any) -> str:
     """What the columns of a table were taken for: counts by kind, and what is left out and why."""
