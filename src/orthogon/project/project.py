@@ -542,10 +542,11 @@ class Project:
 
 
 def _unit(run: Run) -> str | None:
-    """Unit of the dev error; runs of earlier versions did not write it down."""
-    if not run.finished or "unit" in run.info:
+    """Unit of the dev error; of a run that did not write it down yet, the diagnosis', if there is one."""
+    diagnosis = run.folder / "derived/diagnosis.json"
+    if "unit" in run.info or not diagnosis.exists():
         return run.info.get("unit")
-    return run.task().metrics()[run.info["metric"]].unit
+    return str(json.loads(diagnosis.read_text(encoding="utf-8"))["unit"])
 
 
 @contextmanager
