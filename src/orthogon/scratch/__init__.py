@@ -23,6 +23,25 @@ Network basics
     depth                   what depth saves: parity
     drivers                 data, computation, algorithms
 
+Training and regularisation
+    initialisation          first weights of the right size
+    vanishing-gradients     a factor a layer, to the power of the depth
+    input-normalisation     features of mean 0 and variance 1
+    gradient-checking       is backward right, and if not, where
+    regularisation          L2 and L1
+    dropout                 units switched off at random
+    early-stopping          keep what did best on dev
+    batch-norm              normalise inside the network
+
+Optimisation
+    mini-batches            a step after every few examples
+    ewma                    a running mean that forgets
+    momentum                both forms, and Nesterov's
+    rmsprop                 divide by the usual size
+    adam                    both at once, corrected
+    learning-rate-decay     long steps first
+    saddle-points           where the way down is hidden
+
 Convolution
     edges                   a filter slid over an image
     cross-correlation       what the flip is for
@@ -55,6 +74,23 @@ TOPICS: tuple[str, ...] = (
     "symmetry",
     "depth",
     "drivers",
+    # training and regularisation
+    "initialisation",
+    "vanishing-gradients",
+    "input-normalisation",
+    "gradient-checking",
+    "regularisation",
+    "dropout",
+    "early-stopping",
+    "batch-norm",
+    # optimisation
+    "mini-batches",
+    "ewma",
+    "momentum",
+    "rmsprop",
+    "adam",
+    "learning-rate-decay",
+    "saddle-points",
     # convolution
     "edges",
     "cross-correlation",
