@@ -173,13 +173,12 @@ class GoogLeNet(ImageNetwork):
         x = self.maxpool3(self.inception3b(self.inception3a(x)))
         x4a = self.inception4a(x)
         x4d = self.inception4d(self.inception4c(self.inception4b(x4a)))
+        # before the main head: then dropout draws its random numbers as in torchvision
+        sides = (self.aux1(x4a), self.aux2(x4d)) if self.side_heads and self.training else None
         x = self.maxpool4(self.inception4e(x4d))
         x = self.inception5b(self.inception5a(x))
         logits = self.fc(self.dropout(x.mean(dim=(2, 3))))
-        if not (self.side_heads and self.training):
-            return logits
-        side1 = self.aux1(x4a)  # in this order dropout draws its random numbers as in torchvision
-        return GoogLeNetOutputs(logits, self.aux2(x4d), side1)
+        return logits if sides is None else GoogLeNetOutputs(logits, side2=sides[1], side1=sides[0])
 
     def _transformed(self, images: Tensor) -> Tensor:
         if not self.transform_input:
