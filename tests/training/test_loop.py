@@ -5,21 +5,27 @@ import math
 import os
 import re
 import signal
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+import orthogon.training.loop as loop_module
 from orthogon.errors import ConfigError, TrainingError
 from orthogon.training.checkpoint import digest
 from orthogon.training.config import TrainingConfig
 from orthogon.training.device import choose_device, seed_everything, to_device
 from orthogon.training.loop import FitResult, fit
 from orthogon.training.objective import LossSum, Objective
+from orthogon.training.update import Update
 from orthogon.training.weights import weights_of
 
 
@@ -572,3 +578,75 @@ def test_a_second_ctrl_c_breaks_off() -> None:
     with pytest.raises(KeyboardInterrupt):
         fit(Regression(), config(), listen=twice)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+# -- what an update costs ----------------------------------------------------------------------------------------
+
+
+class Reads(TorchDispatchMode):
+    """Counts numbers fetched from tensors: each makes an accelerator stop until it is there."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+def counted(updates: int, waits: bool, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> int:
+    """Numbers read in so many updates with nothing to log, look at or evaluate; `waits` as on the CPU."""
+    made = Update.__init__
+
+    def init(self: Update, *args: Any) -> None:
+        made(self, *args)
+        self.waits = waits
+
+    monkeypatch.setattr(Update, "__init__", init)
+    reads, marks = Reads(), []
+
+    class Watched(Regression):
+        def loss(self, batch: Any) -> LossSum:
+            marks.append(reads.count)
+            return super().loss(batch)
+
+    settings = {"lr": 0.01, "preflight": False, "monitor_every": 1000, "evaluate_every": 1000, **settings}
+    with reads:
+        fit(Watched(), TrainingConfig(steps=updates + 12, **settings))
+    return marks[updates + 10] - marks[10]
+
+
+@pytest.mark.parametrize("settings", [{}, {"ema_decay": 0.9}, {"schedule": "constant", "optimiser": "sgd"}])
+def test_an_update_reads_one_number_on_the_cpu_and_none_on_an_accelerator(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert counted(40, True, monkeypatch, **settings) == 40  # the loss, to stop at the first that is not finite
+    monkeypatch.undo()
+    assert counted(40, False, monkeypatch, **settings) == 0
+
+
+def test_an_update_makes_few_calls() -> None:
+    """Of the product's functions, between two looks: learn, its rate, the update in parts, whether a report is due."""
+    package = str(Path(loop_module.__file__).parents[1])
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, kind: str, _: Any) -> None:
+        if kind == "call" and frame.f_code.co_filename.startswith(package):
+            calls[frame.f_code.co_name] += 1
+
+    def calls_of(steps: int) -> Counter[str]:
+        calls.clear()
+        config = TrainingConfig(steps=steps, lr=0.01, preflight=False, monitor_every=1000, evaluate_every=1000)
+        sys.setprofile(count)
+        try:
+            fit(Regression(), config, listen=lambda event: None, clock=lambda: 0.0)
+        finally:
+            sys.setprofile(None)
+        return Counter(calls)
+
+    more = calls_of(200)
+    more.subtract(calls_of(100))
+    by_name = {name: n / 100 for name, n in more.items() if n}
+    by_name.pop("batches_left", None)  # once an epoch
+    by_name = {name: n for name, n in by_name.items() if n >= 0.5}
+    expected = {"learn", "lr_factor", "__call__", "_closure", "_gradients", "_forget_gradients", "due"}
+    assert by_name == dict.fromkeys(expected, 1.0)

@@ -52,6 +52,7 @@ class Monitor:
         self._parameters = (
             [] if network is None else list(network.named_parameters())
         )  # walking costs as much as a look
+        self._watched = [(n, p) for n, p in self._parameters if is_weight(n, p)]
         self._rectifiers = (
             [] if network is None else [(n, m) for n, m in network.named_modules() if isinstance(m, RECTIFIERS)]
         )
@@ -71,7 +72,7 @@ class Monitor:
         """Remember the weights and watch the next forward."""
         if self.network is None or self._hooks or self._weights:
             return
-        self._weights = {n: p.detach().clone() for n, p in self._parameters if p.requires_grad and is_weight(n, p)}
+        self._weights = {n: p.detach().clone() for n, p in self._watched if p.requires_grad}
         self._active = {}
         for name, module in self._rectifiers:
             self._hooks.append(module.register_forward_hook(self._count_active(name)))

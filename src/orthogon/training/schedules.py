@@ -64,6 +64,10 @@ class Schedule:
         # the first update moves already, and update number `lr_warmup_steps` has the full rate
         warmup = min(1.0, (step + 1) / config.lr_warmup_steps) if config.lr_warmup_steps else 1.0
         match config.schedule:
+            case "cosine":  # the default first: this is asked at every update
+                start = config.lr_warmup_steps
+                progress = (step - start) / max(1, self.total_steps - start)
+                decay = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
             case "inverse":
                 decay = 1 / (1 + rate * epoch)
             case "exponential":
@@ -77,10 +81,6 @@ class Schedule:
             case "manual":
                 reached = [first for first in config.lr_by_epoch if first <= epoch]
                 decay = config.lr_by_epoch[max(reached)] / (config.lr or 1.0) if reached else 1.0
-            case "cosine":
-                start = config.lr_warmup_steps
-                progress = (step - start) / max(1, self.total_steps - start)
-                decay = (1 + math.cos(math.pi * min(1.0, max(0.0, progress)))) / 2
             case "plateau":
                 decay = self.plateau_factor
             case _:
