@@ -15,6 +15,7 @@ from orthogon.data.tables import TableExamples
 from orthogon.data.types import ColumnType
 from orthogon.errors import ConfigError, DataError
 from orthogon.models.tabular import Head
+from orthogon.project.project import columns_in_words
 from orthogon.tasks.tabular import Tabular, TabularConfig, TabularObjective, describe_target, heads_loss
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
@@ -122,6 +123,7 @@ def test_an_unknown_target_name_gets_a_did_you_mean():
 
 
 def test_a_table_without_usable_columns_is_refused():
+    assert columns_in_words(table(rows()[["class"]], "class")) == "Target class; from no column."
     with pytest.raises(DataError, match="no column is left to learn from"):
         fitted(table(pd.DataFrame({"same": [1.0, 1, 1, 1], "y": ["a", "b", "a", "b"]}), "y"))
 
@@ -205,6 +207,20 @@ def test_it_learns_and_beats_the_trivial_baseline(targets: list[str], metric: st
     assert errors[0] < errors[1] / 2
     for extra in task.metrics().values():
         assert math.isfinite(extra.value(scores)), extra.name
+
+
+@pytest.mark.parametrize(
+    ("targets", "shown"),
+    [
+        (["class", "three"], "mean error rate of the targets 25.0 %"),
+        (["class", "value"], "mean error of the targets 0.25"),
+        (["value", "twice"], "mean RMSE of the targets in standard deviations 0.25"),
+    ],
+)
+def test_the_mean_over_several_targets_says_what_it_is_a_mean_of(targets: list[str], shown: str):
+    task = fitted(table(rows().assign(twice=lambda f: 2 * f["value"] + 0.1), *targets))
+    metric = next(iter(task.metrics().values()))
+    assert f"{metric.title} {metric.show(0.25)}" == shown
 
 
 def test_two_runs_with_one_seed_are_equal_and_two_seeds_differ():

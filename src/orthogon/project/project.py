@@ -574,7 +574,7 @@ def columns_in_words(examples: Any) -> str:
     left = [f"{name} ({examples.left_out[name]})" for name in examples.left_out]
     shown = "; ".join(left[:4]) + (f" and {len(left) - 4} more" if len(left) > 4 else "")
     targets = ", ".join(examples.target_columns)
-    return f"Target {targets}; from {used}." + (f" Left out: {shown}." if left else "")
+    return f"Target {targets}; from {used or 'no column'}." + (f" Left out: {shown}." if left else "")
 
 
 def check_kind(kind: str, examples: Examples) -> None:

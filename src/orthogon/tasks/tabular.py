@@ -384,8 +384,13 @@ class Tabular(Task):
                 _relative_rmse(target) if target.kind == "regression" else for_target(metrics["error"], target.name)
                 for target, metrics in zip(self.targets, per_target, strict=True)
             ]
-            title = "mean over targets of the error rate, or RMSE in standard deviations"
-            whole = {"mean_error": mean_over(firsts, "mean_error", title)}
+            values = sum(target.kind == "regression" for target in self.targets)
+            title, unit = "mean error of the targets", ""
+            if values == 0:
+                title, unit = "mean error rate of the targets", "%"
+            elif values == len(self.targets):
+                title = "mean RMSE of the targets in standard deviations"
+            whole = {"mean_error": mean_over(firsts, "mean_error", title, unit)}
         return {**whole, **{metric.name: metric for metric in single}}
 
     def class_names(self) -> list[str]:
