@@ -21,8 +21,8 @@ def listed(outputs: Tensor | tuple[Tensor, ...]) -> list[Tensor]:
 def same_as_reference() -> Callable[..., None]:
     """check(ours, theirs, images): same outputs to 1e-5 under their state dict, in both modes, dropout included.
 
-    Norm layers get random weights and statistics first, so that a swapped or missing one shows. Training mode is compared
-    in float64: statistics of few pixels enlarge rounding.
+    Norm layers get random weights and statistics first, so that a swapped or missing one shows. Training mode is
+    compared in float64: statistics of few pixels enlarge rounding.
     """
 
     def check(ours: nn.Module, theirs: nn.Module, images: Tensor) -> None:
