@@ -2,7 +2,8 @@
 
 [bold]Example[/]: orthogon describe 1
 
-A network's standard form by name: orthogon describe convnet (also mlp, date_translator, attention_seq2seq)
+A network's standard form by name: orthogon describe resnet50 (also mlp, convnet, date_translator, lenet5, vgg16,
+mobilenet_v2, vit_b_16 and more; orthogon.models.NETWORKS has them all)
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from orthogon.errors import ConfigError, did_you_mean
 from orthogon.models.image_network import ImageNetwork
+from orthogon.nn.init import initialise_
 
 Shortcut = Literal["projection", "padding", "none"]
 StrideOn = Literal["1x1", "3x3"]
@@ -195,8 +196,9 @@ class SmallResNet(ImageNetwork):
         in_channels: C of the pictures.
         widths: channels of the stages.
         shortcut: see BasicBlock; the paper's choice for CIFAR-10 is option A, "padding".
-        norm: batch normalisation. Without it the last convolution of each residual branch starts at zero, since He's
-            initialisation would double the variance in every block (Zhang et al. 2019, arXiv:1901.09321).
+        norm: batch normalisation. Without it weights start as N(0, 2 / n_in), which keeps the signal's size from the
+            stem on, but the last convolution of each residual branch at zero: else every block would double the
+            variance (Zhang et al. 2019, arXiv:1901.09321).
     Raises:
         ConfigError: fewer than one block or no stage.
     """
@@ -228,9 +230,12 @@ class SmallResNet(ImageNetwork):
         self.stages = nn.Sequential(*stages)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc = nn.Linear(channels, num_classes)
-        _initialise_(self)
+        if norm:
+            _initialise_(self)
+            return
+        initialise_(self, "he")
         for block in self.modules():
-            if isinstance(block, BasicBlock) and block.residual and not norm:
+            if isinstance(block, BasicBlock) and block.residual:
                 nn.init.zeros_(block.conv2.weight)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -335,5 +340,3 @@ def _initialise_(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
