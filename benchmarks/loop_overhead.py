@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from orthogon.data.loader import MemoryLoader
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
-from orthogon.training.objective import LossSum, Objective
+from orthogon.training.objective import LoaderObjective, LossSum
 from orthogon.training.optimisers import make_optimiser
 
 Seconds = tuple[float, float]  # wall, CPU
@@ -55,23 +55,7 @@ def convnet() -> nn.Module:
     )
 
 
-class Classifier(Objective):
-    def __init__(self, net: nn.Module, x: Tensor, y: Tensor) -> None:
-        self.net = net
-        self.loader = MemoryLoader((x, y), BATCH, seed=0)
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return dict(self.net.named_parameters())
-
-    def network(self) -> nn.Module:
-        return self.net
-
-    def batches_per_epoch(self) -> int:
-        return len(self.loader)
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        return self.loader.batches(epoch, start)
-
+class Classifier(LoaderObjective):
     def loss(self, batch: Any) -> LossSum:
         x, y = batch
         return F.cross_entropy(self.net(x), y, reduction="sum"), float(len(y)), {}
@@ -112,7 +96,8 @@ def ours(net: nn.Module, x: Tensor, y: Tensor, steps: int) -> Seconds:
             marks.append((event["step"], now()))
 
     with tempfile.TemporaryDirectory() as folder:
-        fit(Classifier(net, x, y), CONFIG.model_copy(update={"steps": steps + 50}), Path(folder), listen=listen)
+        objective = Classifier(net, MemoryLoader((x, y), BATCH, seed=0))
+        fit(objective, CONFIG.model_copy(update={"steps": steps + 50}), Path(folder), listen=listen)
     (first, start), (last, end) = marks[0], marks[-1]
     return (end[0] - start[0]) / (last - first), (end[1] - start[1]) / (last - first)
 

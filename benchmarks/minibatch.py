@@ -15,46 +15,32 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
 
+from orthogon.data.loader import MemoryLoader
 from orthogon.errors import TrainingError
 from orthogon.models.mlp import MLP
 from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
-from orthogon.training.objective import LossSum, Objective
+from orthogon.training.objective import LoaderObjective, LossSum
 
 TARGET = 0.1
 RATES = (0.03, 0.1, 0.3, 1.0)
 EPOCHS = {1797: 300, 512: 100, 64: 30, 1: 8}  # at most, by batch size
 
 
-class Digits(Objective):
+class Digits(LoaderObjective):
     def __init__(self, batch_size: int) -> None:
         data = load_digits()
         self.inputs = torch.tensor(data.data / 16, dtype=torch.float32)
         self.targets = torch.tensor(data.target)
-        self.net, self.batch_size = MLP(64, [32], 10), batch_size
+        super().__init__(MLP(64, [32], 10), MemoryLoader((self.inputs, self.targets), batch_size, seed=0))
         self.seconds = 0.0  # spent on evaluations
         self.reached_after: float | None = None
-
-    def parameters(self) -> Mapping[str, nn.Parameter]:
-        return dict(self.net.named_parameters())
-
-    def network(self) -> nn.Module:
-        return self.net
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.inputs), generator=torch.Generator().manual_seed(epoch))
-        return ((self.inputs[ids], self.targets[ids]) for ids in order.split(self.batch_size)[start:])
-
-    def batches_per_epoch(self) -> int:
-        return math.ceil(len(self.inputs) / self.batch_size)
 
     def loss(self, batch: Any) -> LossSum:
         loss, count = softmax_cross_entropy(self.net(batch[0]), batch[1])

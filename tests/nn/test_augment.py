@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orthogon.nn.augment import affine_matrices, random_affine, random_brightness, random_erase
+from orthogon.nn.augment import affine_matrices, random_brightness, random_erase, warp
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -20,13 +20,13 @@ def pictures(n: int = 6, side: int = 9) -> torch.Tensor:
 
 def test_strength_zero_changes_nothing() -> None:
     images = pictures()
-    assert torch.allclose(random_affine(images, generator()), images, atol=1e-3)
+    assert torch.allclose(warp(images, affine_matrices(len(images), generator())), images, atol=1e-3)
     assert torch.allclose(random_brightness(images, generator()), images, atol=1e-4)
     assert torch.equal(random_erase(images, generator()), images)
 
 
 @pytest.mark.parametrize("change", [
-    lambda x, g: random_affine(x, g, rotation=20, scale=0.2, shift=0.1, flip=True),
+    lambda x, g: warp(x, affine_matrices(len(x), g, rotation=20, scale=0.2, shift=0.1, flip=True)),
     lambda x, g: random_brightness(x, g, contrast=0.3, brightness=0.1),
     lambda x, g: random_erase(x, g, side=0.5),
 ])  # fmt: skip
@@ -42,7 +42,7 @@ def test_the_generator_alone_decides(change) -> None:  # type: ignore[no-untyped
 
 def test_a_flip_mirrors_left_and_right_of_about_half() -> None:
     images = pictures(200)
-    flipped = random_affine(images, generator(), flip=True)
+    flipped = warp(images, affine_matrices(len(images), generator(), flip=True))
     mirrored = torch.isclose(flipped, images.flip(3), atol=1e-2).flatten(1).all(dim=1)
     same = torch.isclose(flipped, images, atol=1e-2).flatten(1).all(dim=1)
     assert bool((mirrored ^ same).all())
@@ -53,7 +53,7 @@ def test_a_shift_moves_by_at_most_its_share_of_the_side() -> None:
     """A one-pixel dot in a 21-pixel picture, shifted by at most 0.1: its centre of mass moves at most 2.1 pixels."""
     images = torch.zeros(300, 1, 21, 21)
     images[:, 0, 10, 10] = 1.0
-    moved = random_affine(images, generator(), shift=0.1)[:, 0]
+    moved = warp(images, affine_matrices(len(images), generator(), shift=0.1))[:, 0]
     places = torch.arange(21.0)
     for axis in (1, 2):
         centre = (moved.sum(dim=axis) * places).sum(dim=1) / moved.sum(dim=(1, 2))

@@ -15,7 +15,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,13 @@ from orthogon.data.loader import FileLoader, MemoryLoader
 from orthogon.training import checkpoint
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import FitResult, fit
-from orthogon.training.objective import LossSum, Objective
+from orthogon.training.objective import LoaderObjective, LossSum
 from orthogon.training.weights import weights_of
 
 SECONDS_PER_LOOK = 9.0  # what the injected clock gains each time it is read: a save every few updates
 
 
-class Blobs(Objective):
+class Blobs(LoaderObjective):
     """Four classes of noisy 16-vectors; batch norm, dropout and random noise: every kind of state is in play."""
 
     def __init__(self, seed: int, workers: int) -> None:
@@ -42,14 +41,13 @@ class Blobs(Objective):
         generator = torch.Generator().manual_seed(0)
         self.y = torch.arange(150) % 4
         self.x = torch.randn(4, 16, generator=generator)[self.y] + torch.randn(150, 16, generator=generator)
-        self.net = nn.Sequential(nn.Linear(16, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.3), nn.Linear(24, 4))
+        net = nn.Sequential(nn.Linear(16, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.3), nn.Linear(24, 4))
         self.losses = 0
         self.kill_at = -1
-        self.loader: Any
         if workers:
-            self.loader = FileLoader(self._one, 120, 16, seed=seed, workers=workers)
+            super().__init__(net, FileLoader(self._one, 120, 16, seed=seed, workers=workers))
         else:
-            self.loader = MemoryLoader((self.x[:120], self.y[:120]), 16, seed=seed, transform=self._augment)
+            super().__init__(net, MemoryLoader((self.x[:120], self.y[:120]), 16, seed, transform=self._augment))
 
     def _one(self, i: int, generator: np.random.Generator) -> tuple[Any, Any]:
         return self.x[i] + 0.1 * torch.from_numpy(generator.standard_normal(16)).float(), self.y[i]
@@ -57,18 +55,6 @@ class Blobs(Objective):
     @staticmethod
     def _augment(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
         return batch[0] + 0.1 * torch.randn(batch[0].shape, generator=generator), batch[1]
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return dict(self.net.named_parameters())
-
-    def network(self) -> nn.Module:
-        return self.net
-
-    def batches_per_epoch(self) -> int:
-        return len(self.loader)
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        return self.loader.batches(epoch, start)
 
     def loss(self, batch: Any) -> LossSum:
         self.losses += 1

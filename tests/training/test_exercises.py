@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -14,11 +13,16 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits, make_moons
 from torch import Tensor, nn
 
+from orthogon.data.loader import MemoryLoader
 from orthogon.models.mlp import MLP
 from orthogon.nn.losses import binary_cross_entropy, softmax_cross_entropy
+from orthogon.scratch.deep_network import error_rate, initialise
+from orthogon.scratch.gradient_descent import gradient_descent, parabola, parabola_gradient
+from orthogon.scratch.learning_rate_decay import staircase
+from orthogon.scratch.optimisers import train as descend
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import FitResult, fit
-from orthogon.training.objective import LossSum, Objective
+from orthogon.training.objective import LoaderObjective, LossSum, Objective
 
 Array = NDArray[np.float64]
 
@@ -54,9 +58,8 @@ class Parabola(Objective):
 @pytest.mark.system("ex.tf-intro")
 def test_the_minimum_of_a_parabola() -> None:
     # W.tf-intro: w² − 10 w + 25, alpha 0.01
-    w = 0.0
-    for _ in range(1000):
-        w -= 0.01 * (2 * w - 10)
+    end, _ = gradient_descent(parabola, parabola_gradient, np.zeros(1), 0.01, 1000)
+    w = float(end[0])
     assert w == pytest.approx(4.999999991585, abs=1e-12)
     for steps, expected in ((1, 0.1), (1000, w)):
         objective = Parabola((1.0, -10.0, 25.0))
@@ -71,28 +74,15 @@ def test_the_minimum_of_a_parabola() -> None:
 # -- batch, mini-batch, stochastic ------------------------------------------------------------------------------
 
 
-class Digits(Objective):
+class Digits(LoaderObjective):
     """Digits, classes 0..9, with the mean loss of every update recorded."""
 
     def __init__(self, network: nn.Module, batch_size: int, num_examples: int = 1797) -> None:
         data = load_digits()
         self.inputs = torch.tensor(data.data[:num_examples] / 16, dtype=torch.float32)
         self.targets = torch.tensor(data.target[:num_examples])
-        self.net, self.batch_size = network, batch_size
+        super().__init__(network, MemoryLoader((self.inputs, self.targets), batch_size, seed=0))
         self.costs: list[float] = []
-
-    def parameters(self) -> Mapping[str, nn.Parameter]:
-        return dict(self.net.named_parameters())
-
-    def network(self) -> nn.Module:
-        return self.net
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.randperm(len(self.inputs), generator=torch.Generator().manual_seed(epoch))
-        return ((self.inputs[ids], self.targets[ids]) for ids in order.split(self.batch_size)[start:])
-
-    def batches_per_epoch(self) -> int:
-        return math.ceil(len(self.inputs) / self.batch_size)
 
     def loss(self, batch: Any) -> LossSum:
         loss, count = softmax_cross_entropy(self.net(batch[0]), batch[1])
@@ -156,7 +146,7 @@ def test_mini_batches_need_fewer_passes_than_batch_and_less_work_than_single_exa
 
 # -- MOONS ------------------------------------------------------------------------------------------------------
 
-LAYERS = (2, 5, 2, 1)
+N, G = (2, 5, 2, 1), ("relu", "relu", "sigmoid")
 ALPHA = 0.0007
 EPOCHS = 10_000
 # W.optim: accuracy, loss over all examples after the last update
@@ -176,78 +166,26 @@ CONFIGS: dict[str, dict[str, Any]] = {
 }
 
 
-def moons() -> tuple[Array, Array, Array]:
-    """X (2, 300), Y (1, 300), and the first weights and biases as one vector, W1 b1 W2 b2 W3 b3."""
+def moons() -> tuple[Array, Array, dict[str, Array]]:
+    """X (2, 300), Y (1, 300), and the first parameters W1, b1, W2, b2, W3, b3."""
     np.random.seed(3)
     X, y = make_moons(300, noise=0.2)
-    np.random.seed(3)
-    start = []
-    for n_in, n_out in pairwise(LAYERS):
-        start += [np.random.randn(n_out * n_in) * np.sqrt(2 / n_in), np.zeros(n_out)]
-    return X.T, y[None, :].astype(float), np.concatenate(start)
+    return X.T, y[None, :].astype(float), initialise(N, np.random.RandomState(3))
 
 
-def moons_order(epoch: int) -> NDArray[np.int64]:
-    """The shuffle of an epoch, counted from 1."""
-    return np.random.RandomState(10 + epoch).permutation(300)
-
-
-def layers(theta: Array) -> list[Array]:
-    """W1 (5, 2), b1 (5, 1), W2, b2, W3, b3 as views of the vector."""
-    parts, end = [], 0
-    for n_in, n_out in pairwise(LAYERS):
-        for columns in (n_in, 1):
-            parts.append(theta[end : end + n_out * columns].reshape(n_out, columns))
-            end += n_out * columns
-    return parts
-
-
-def forward(X: Array, W1: Array, b1: Array, W2: Array, b2: Array, W3: Array, b3: Array) -> tuple[Array, Array, Array]:
-    A1 = np.maximum(W1 @ X + b1, 0)
-    A2 = np.maximum(W2 @ A1 + b2, 0)
-    return A1, A2, 1 / (1 + np.exp(-(W3 @ A2 + b3)))
-
-
-def backward(X: Array, Y: Array, parameters: list[Array]) -> Array:
-    """dJ/dθ, in the order of θ."""
-    _, _, W2, _, W3, _ = parameters
-    A1, A2, A3 = forward(X, *parameters)
-    dZ3 = (A3 - Y) / Y.shape[1]
-    dZ2 = (W3.T @ dZ3) * (A2 > 0)
-    dZ1 = (W2.T @ dZ2) * (A1 > 0)
-    pairs = ((dZ1, X), (dZ2, A1), (dZ3, A2))
-    return np.concatenate([part for dZ, A in pairs for part in ((dZ @ A.T).ravel(), dZ.sum(axis=1))])
+def shuffle(epoch: int) -> np.random.RandomState:
+    """What draws the permutation of an epoch, counted from 1."""
+    return np.random.RandomState(10 + epoch)
 
 
 def descend_in_numpy(name: str, epochs: int) -> tuple[float, float, list[Array]]:
     """(accuracy, loss, parameters) after 5 mini-batches an epoch, 64 64 64 64 44, step by step."""
-    X, Y, theta = moons()
-    V, S, t, alpha = np.zeros_like(theta), np.zeros_like(theta), 0, ALPHA
-    parameters = layers(theta)  # views: they follow theta
-    for epoch in range(1, epochs + 1):
-        if name == "staircase":
-            alpha = 0.1 / (1 + (epoch - 1) // 1000)
-        order = moons_order(epoch)
-        X_shuffled, Y_shuffled = X[:, order], Y[:, order]
-        for first in range(0, 300, 64):
-            batch = slice(first, first + 64)
-            g = backward(X_shuffled[:, batch], Y_shuffled[:, batch], parameters)
-            t += 1
-            if name == "momentum":
-                V = 0.9 * V + 0.1 * g
-                theta -= alpha * V
-            elif name == "rmsprop":
-                S = 0.9 * S + 0.1 * g * g
-                theta -= alpha * g / (np.sqrt(S) + 1e-8)
-            elif name == "adam":
-                V = 0.9 * V + 0.1 * g
-                S = 0.999 * S + 0.001 * g * g
-                theta -= alpha * (V / (1 - 0.9**t)) / (np.sqrt(S / (1 - 0.999**t)) + 1e-8)
-            else:
-                theta -= alpha * g
-    A = forward(X, *parameters)[-1]
-    loss = -np.mean(Y * np.log(A) + (1 - Y) * np.log(1 - A))
-    return float(np.mean((A > 0.5) == Y)), float(loss), parameters
+    X, Y, start = moons()
+    rule, alpha = name, lambda epoch: ALPHA
+    if name == "staircase":
+        rule, alpha = "gd", lambda epoch: staircase(0.1, epoch, 1000)
+    parameters, costs = descend(X, Y, start, G, rule, alpha, epochs, shuffle)
+    return 1 - error_rate(X, Y, parameters, G), costs[-1], list(parameters.values())
 
 
 class Moons(Objective):
@@ -256,9 +194,9 @@ class Moons(Objective):
     def __init__(self) -> None:
         X, Y, start = moons()
         self.inputs, self.targets = torch.tensor(X.T), torch.tensor(Y.T)
-        self.net = MLP(LAYERS[0], LAYERS[1:-1], LAYERS[-1]).double()
+        self.net = MLP(N[0], N[1:-1], N[-1]).double()
         with torch.no_grad():
-            for parameter, value in zip(self.net.parameters(), layers(start), strict=True):
+            for parameter, value in zip(self.net.parameters(), start.values(), strict=True):
                 parameter.copy_(torch.tensor(value).reshape(parameter.shape))
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -268,7 +206,7 @@ class Moons(Objective):
         return self.net
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.tensor(moons_order(epoch))
+        order = torch.tensor(shuffle(epoch).permutation(300))
         return ((self.inputs[ids], self.targets[ids]) for ids in order.split(64)[start:])
 
     def batches_per_epoch(self) -> int:
@@ -303,16 +241,10 @@ def test_optimisers_on_moons_follow_numpy_through_the_first_epochs(name: str) ->
         np.testing.assert_allclose(ours.detach().numpy(), value.reshape(ours.shape), atol=1e-9)
 
 
-@pytest.mark.system("ex.optim")
-@pytest.mark.parametrize("name", ["gd", "adam"])
-def test_optimisers_on_moons_in_numpy(name: str) -> None:
-    accuracy, loss, _ = descend_in_numpy(name, EPOCHS)
-    check_moons(name, accuracy, loss)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["momentum", "rmsprop", "staircase"])
-def test_the_other_optimisers_on_moons_in_numpy(name: str) -> None:
+@pytest.mark.system("ex.optim", "opt.decay")
+@pytest.mark.parametrize("name", MOONS)
+def test_optimisers_on_moons_in_numpy(name: str) -> None:
     accuracy, loss, _ = descend_in_numpy(name, EPOCHS)
     check_moons(name, accuracy, loss)
 

@@ -11,7 +11,6 @@ import socket
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +22,10 @@ from orthogon.data.loader import MemoryLoader
 from orthogon.training import distributed
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
-from orthogon.training.objective import LossSum, Objective
+from orthogon.training.objective import LoaderObjective, LossSum
 
 
-class Masked(Objective):
+class Masked(LoaderObjective):
     """Regression with masked targets in ragged batches: shares of a batch count differently.
 
     37 rows in batches of 12: the last batch is one row, so that one of two processes has nothing to do.
@@ -35,7 +34,7 @@ class Masked(Objective):
     def __init__(self, sharded: bool) -> None:
         # processes start from unlike weights on purpose: process 0's must win
         torch.manual_seed(int(os.environ.get("RANK", "0")))
-        self.net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+        net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
         self.sharded = sharded
         generator = torch.Generator().manual_seed(1)
         x, y = torch.randn(37, 4, generator=generator), torch.randn(37, 2, generator=generator)
@@ -43,19 +42,7 @@ class Masked(Objective):
         self.x, self.y = x, y
         rank = int(os.environ.get("RANK", "0")) if sharded else 0
         world = int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1
-        self.loader = MemoryLoader((x, y), 12, seed=0, rank=rank, world=world)
-
-    def parameters(self) -> dict[str, nn.Parameter]:
-        return dict(self.net.named_parameters())
-
-    def network(self) -> nn.Module:
-        return self.net
-
-    def batches_per_epoch(self) -> int:
-        return len(self.loader)
-
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
-        return self.loader.batches(epoch, start)
+        super().__init__(net, MemoryLoader((x, y), 12, seed=0, rank=rank, world=world))
 
     def loss(self, batch: Any) -> LossSum:
         x, y = batch

@@ -42,24 +42,16 @@ def affine_matrices(
     return torch.stack([row_x, row_y], dim=1)
 
 
-def random_affine(
-    images: Tensor,
-    generator: Generator | None = None,
-    *,
-    rotation: float = 0.0,
-    scale: float = 0.0,
-    shift: float = 0.0,
-    flip: bool = False,
-) -> Tensor:
-    """Turn, scale, shift and perhaps mirror each image by its own random amount; see `affine_matrices`.
+def warp(images: Tensor, matrices: Tensor) -> Tensor:
+    """Each image seen through its own map; see `affine_matrices`.
 
     Args:
         images: (B, C, H, W) float; pixels outside repeat the border.
+        matrices: (B, 2, 3), from output to input coordinates.
     Returns:
         (B, C, H, W), a new tensor; bilinear.
     """
-    theta = affine_matrices(len(images), generator, rotation=rotation, scale=scale, shift=shift, flip=flip)
-    grid = F.affine_grid(theta.to(images), list(images.shape), align_corners=False)
+    grid = F.affine_grid(matrices.to(images), list(images.shape), align_corners=False)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -25,7 +25,7 @@ from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
 from orthogon.models.convnet import ConvNet
-from orthogon.nn.augment import random_affine, random_brightness, random_erase
+from orthogon.nn.augment import affine_matrices, random_brightness, random_erase, warp
 from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
@@ -205,14 +205,15 @@ class ImageClassification(Task):
     def augmented(self, images: Tensor, generator: Generator) -> Tensor:
         """(B, C, H, W) float pixels, changed as the config says; draws from the generator only."""
         config, strength = self.config, self.config.augment or 0.0
-        images = random_affine(
-            images,
+        matrices = affine_matrices(
+            len(images),
             generator,
             rotation=strength * config.rotation,
             scale=strength * config.scale,
             shift=strength * config.shift,
             flip=bool(config.flip),
         )
+        images = warp(images, matrices)
         if config.contrast or config.brightness:
             images = random_brightness(
                 images, generator, contrast=strength * config.contrast, brightness=strength * config.brightness
@@ -345,7 +346,7 @@ class ImageClassification(Task):
         return np.concatenate(parts)
 
     def _fit_unlike(self, pixels: Tensor) -> None:
-        """Calibrate distance to train's thumbnails: median 0, all but the oddest 0.5 % of train itself (left out) up to 1."""
+        """Calibrate distance to train's thumbnails: median 0, all but the oddest 0.5 % of train (left out) up to 1."""
         self.thumbnails = _thumbnails(pixels)
         self.thumbnail_scale = []
         for known in self.thumbnails:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from torch import Tensor, nn
@@ -81,6 +81,38 @@ class Objective(ABC):
     def evaluate(self) -> dict[str, float]:
         """Figures on dev, "loss" (a mean) among them; empty where there is no dev set. The loop sets eval mode."""
         return {}
+
+
+class Loader(Protocol):
+    """What `orthogon.data.loader` has: the batches of an epoch, from any one on."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]: ...
+
+
+class LoaderObjective(Objective):
+    """The usual case, a network taught with a loader's batches; what is left to say is the loss of a batch.
+
+    Args:
+        net: trained whole.
+        loader: of batches as `loss` takes them.
+    """
+
+    def __init__(self, net: nn.Module, loader: Loader) -> None:
+        self.net, self.loader = net, loader
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return dict(self.net.named_parameters())
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
+        return self.loader.batches(epoch, start)
+
+    def batches_per_epoch(self) -> int:
+        return len(self.loader)
 
 
 def examples_in(batch: Any) -> int | None:
