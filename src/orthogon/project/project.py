@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
     from orthogon.data.examples import Examples, Finding, Splits
     from orthogon.metrics.score import Scores
     from orthogon.project.config import ProjectConfig
-    from orthogon.tasks.task import Answers, Task
+    from orthogon.tasks.task import Answers, Baseline, Task
     from orthogon.training.loop import FitResult
 
 FILE = "orthogon.yaml"
@@ -433,6 +433,7 @@ class Project:
 
         train = examples.take(splits["train"])
         dev = examples.take(splits["dev"]) if "dev" in splits else None
+        task.halving.tell = tell
         torch.manual_seed(config.seed)
         network = task.network()
         parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -484,7 +485,12 @@ class Project:
         if not resume or not run.baselines():
             tell({"event": "stage", "stage": "training the baselines"})
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
-            run.save_baselines(task.baselines(train, part, ids))
+
+            def baselines(rows: int) -> list[Baseline]:
+                chosen = np.linspace(0, len(train) - 1, rows).astype(np.int64)
+                return task.baselines(train if rows == len(train) else train.take(chosen), part, ids)
+
+            run.save_baselines(task.halving.shrunk(baselines, len(train), "training the baselines"))
         judged = "dev" if "dev" in splits else "train"
         run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))), unit=task.metrics()[metric].unit)
         seconds = round(earlier + time.monotonic() - clock, 2)
