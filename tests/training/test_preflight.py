@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -227,14 +227,20 @@ def test_no_difference_is_called_one_within_its_noise() -> None:
     """Random labels: no rate learns anything, and the largest fall is luck."""
 
     class Noise(Digits):
+        noise: Callable[[], Tensor]
+
         def loss(self, batch: Any) -> LossSum:
             loss, count, logs = super().loss(batch)
-            return loss * 0 + torch.randn(()) * 64 + 300 * 64, count, logs
+            return loss * 0 + self.noise() * count + 300 * count, count, logs
 
-    torch.manual_seed(0)
-    found = check_lr(Noise(MLP(64, [32], 10)), CONFIG)
-    assert found is not None
-    assert found.severity == "note"
+    said = []
+    for seed in range(4):
+        torch.manual_seed(seed)
+        objective, generator = Noise(MLP(64, [32], 10)), torch.Generator().manual_seed(seed)
+        objective.noise = lambda generator=generator: torch.randn((), generator=generator)
+        said.append(check_lr(objective, CONFIG))
+    assert all(found is None or found.severity == "note" for found in said)
+    assert any(found is not None for found in said)  # something seemed to fall
 
 
 def test_it_is_run_where_it_is_cheap_and_nowhere_else() -> None:
