@@ -3,52 +3,32 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 from torch import nn
 
 from orthogon.models.mlp import MLP
+from orthogon.scratch.batch_norm import batch_norm, batch_norm_backward, batch_norm_test, gather
 from orthogon.training.config import TrainingConfig
 from orthogon.training.gradcheck import check_gradients
 from orthogon.training.optimisers import make_optimiser
-
-Array = NDArray[np.float64]
-
-
-def batch_norm(z: Array, gamma: Array, beta: Array, epsilon: float = 1e-5) -> tuple[Array, Any]:
-    """z (m, n): z̃ = γ (z − μ)/√(σ² + ε) + β, per column; and what backward needs."""
-    mu, var = z.mean(axis=0), z.var(axis=0)
-    z_norm = (z - mu) / np.sqrt(var + epsilon)
-    return gamma * z_norm + beta, (z_norm, var, gamma, epsilon)
-
-
-def batch_norm_backward(dz_tilde: Array, cache: Any) -> tuple[Array, Array, Array]:
-    """dz, dγ, dβ."""
-    z_norm, var, gamma, epsilon = cache
-    dgamma, dbeta = (dz_tilde * z_norm).sum(axis=0), dz_tilde.sum(axis=0)
-    m = len(dz_tilde)
-    dz = gamma / (m * np.sqrt(var + epsilon)) * (m * dz_tilde - dbeta - z_norm * dgamma)
-    return dz, dgamma, dbeta
 
 
 @pytest.mark.system("train.bn")
 def test_batch_norm_worked_by_hand() -> None:
     # W.bn
     z = np.array([[1.0], [2], [3], [4]])
-    z_norm, _ = batch_norm(z, np.ones(1), np.zeros(1))
-    np.testing.assert_allclose(z_norm[:, 0], [-1.341635, -0.447212, 0.447212, 1.341635], atol=1e-6)
     layer = nn.BatchNorm1d(1, momentum=0.1).double()
     with torch.no_grad():
         layer.weight.fill_(2.0)
         layer.bias.fill_(0.5)
     ours = layer(torch.tensor(z)).detach().numpy()
     np.testing.assert_allclose(ours[:, 0], [-2.183271, -0.394424, 1.394424, 3.183271], atol=1e-6)
-    np.testing.assert_allclose(ours, batch_norm(z, np.full(1, 2.0), np.full(1, 0.5))[0], atol=1e-12)
+    textbook, _, _ = batch_norm(z.T, np.full((1, 1), 2.0), np.full((1, 1), 0.5))
+    np.testing.assert_allclose(ours, textbook.T, atol=1e-12)
     assert layer.running_mean.item() == pytest.approx(0.25)
     # 0.9 · 1 + 0.1 · 5/3: the unbiased variance
     assert layer.running_var.item() == pytest.approx(1.066667, abs=1e-6)
@@ -57,24 +37,24 @@ def test_batch_norm_worked_by_hand() -> None:
 @pytest.mark.system("train.bn")
 def test_batch_norms_gradients() -> None:
     rng = np.random.default_rng(0)
-    z, gamma, beta, weights = rng.normal(size=(8, 3)), rng.normal(size=3), rng.normal(size=3), rng.normal(size=(8, 3))
-    out, cache = batch_norm(z, gamma, beta)
+    z, gamma, beta, weights = (rng.normal(size=size) for size in ((3, 8), (3, 1), (3, 1), (3, 8)))
+    out, _, cache = batch_norm(z, gamma, beta)
     dz, dgamma, dbeta = batch_norm_backward(weights, cache)
 
     layer = nn.BatchNorm1d(3).double()
     with torch.no_grad():
-        layer.weight.copy_(torch.tensor(gamma))
-        layer.bias.copy_(torch.tensor(beta))
-    inputs = torch.tensor(z, requires_grad=True)
-    (layer(inputs) * torch.tensor(weights)).sum().backward()
-    np.testing.assert_allclose(layer(inputs).detach().numpy(), out, atol=1e-10)
-    for ours, theirs in ((dz, inputs.grad), (dgamma, layer.weight.grad), (dbeta, layer.bias.grad)):
-        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-10)
+        layer.weight.copy_(torch.tensor(gamma[:, 0]))
+        layer.bias.copy_(torch.tensor(beta[:, 0]))
+    inputs = torch.tensor(z.T, requires_grad=True)
+    (layer(inputs) * torch.tensor(weights.T)).sum().backward()
+    np.testing.assert_allclose(layer(inputs).detach().numpy(), out.T, atol=1e-10)
+    for ours, theirs in ((dz, inputs.grad), (dgamma[:, 0], layer.weight.grad), (dbeta[:, 0], layer.bias.grad)):
+        np.testing.assert_allclose(ours.T, theirs.numpy(), atol=1e-10)
 
     # by finite differences: dγ, dβ, dz as J = Σ weights · tanh(z̃)
     free = inputs.detach().requires_grad_()
     check = check_gradients(
-        lambda: (layer(free).tanh() * torch.tensor(weights)).sum(), {"z": free, **dict(layer.named_parameters())}
+        lambda: (layer(free).tanh() * torch.tensor(weights.T)).sum(), {"z": free, **dict(layer.named_parameters())}
     )
     assert check.score < 1e-7
     assert max(check.tensors.values()) < 1e-6
@@ -104,23 +84,23 @@ def test_gamma_and_beta_can_undo_the_normalisation_and_are_learned_by_any_optimi
 def test_at_test_time_the_averages_gathered_in_training_are_used() -> None:
     rng = np.random.default_rng(2)
     layer = nn.BatchNorm1d(3, momentum=0.1).double()
-    mean, var = np.zeros(3), np.ones(3)
+    one, zero = np.ones((3, 1)), np.zeros((3, 1))
+    running = (zero, one)
     for _ in range(50):
         z = rng.normal([1, -2, 5], [1, 3, 0.5], size=(32, 3))
         layer(torch.tensor(z))
-        # momentum = 1 − β with β = 0.9, the variance with 1/(m − 1)
-        mean, var = 0.9 * mean + 0.1 * z.mean(axis=0), 0.9 * var + 0.1 * z.var(axis=0, ddof=1)
-    np.testing.assert_allclose(layer.running_mean.numpy(), mean, atol=1e-12)
-    np.testing.assert_allclose(layer.running_var.numpy(), var, atol=1e-12)
+        running = gather(running, batch_norm(z.T, one, zero)[1], m=32)
+    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], atol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), running[1][:, 0], atol=1e-12)
 
     layer.eval()
-    one = np.array([[2.0, -1.0, 4.0]])
-    expected = (one - mean) / np.sqrt(var + 1e-5)
-    np.testing.assert_allclose(layer(torch.tensor(one)).detach().numpy(), expected, atol=1e-12)
+    single = np.array([[2.0, -1.0, 4.0]])
+    expected = batch_norm_test(single.T, one, zero, running).T
+    np.testing.assert_allclose(layer(torch.tensor(single)).detach().numpy(), expected, atol=1e-12)
     # neither the companions nor the order matter, and nothing is gathered
-    companions = torch.tensor(np.vstack([rng.normal(size=(7, 3)), one]))
-    torch.testing.assert_close(layer(companions)[-1:], layer(torch.tensor(one)), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(layer.running_mean.numpy(), mean, atol=1e-12)
+    companions = torch.tensor(np.vstack([rng.normal(size=(7, 3)), single]))
+    torch.testing.assert_close(layer(companions)[-1:], layer(torch.tensor(single)), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], atol=1e-12)
 
 
 def loss_after_training(batch_norm: bool, lr: float, num_examples: int) -> float:

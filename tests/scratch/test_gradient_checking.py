@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from orthogon.scratch import deep_network
+from orthogon.scratch.batch_norm import batch_norm, batch_norm_backward
 from orthogon.scratch.gradient_checking import check, flatten, one_sided, two_sided, unflatten
 from orthogon.scratch.regularisation import l2_penalty
 from orthogon.training.gradcheck import check_gradients
@@ -118,12 +119,19 @@ def test_scores_are_the_products() -> None:
     assert ours.scores["b2"] == pytest.approx(product.tensors["b2"], rel=1e-6)
 
 
-def test_rounding_in_a_layer_without_gradient_is_no_bug() -> None:
-    # a bias whose true gradient is 0, and its difference quotient is rounding: the floor keeps it quiet
-    parameters = {"W1": np.ones((2, 2)), "b1": np.full((2, 1), 1e-3)}
+def test_a_bias_before_batch_norm_is_no_bug() -> None:
+    # its gradient is 0 up to rounding, and so is the difference quotient: their own distance says nothing
+    rng = np.random.default_rng(0)
+    X, weights, one = rng.standard_normal((4, 8)), rng.standard_normal((5, 8)), np.ones((5, 1))
 
-    def cost(parameters: Parameters) -> float:
-        return float(np.sum(parameters["W1"] ** 2) + (1e6 + parameters["b1"].sum() - 1e6) * 1e-9)
+    def cost(p: Parameters) -> float:
+        return float(np.sum(weights * np.tanh(batch_norm(p["W1"] @ X + p["b1"], one, 0 * one)[0])))
 
-    found = check(cost, parameters, {"W1": 2 * np.ones((2, 2)), "b1": np.zeros((2, 1))})
+    parameters = {"W1": rng.standard_normal((5, 4)), "b1": rng.standard_normal((5, 1))}
+    Z_tilde, _, cache = batch_norm(parameters["W1"] @ X + parameters["b1"], one, 0 * one)
+    dZ, _, _ = batch_norm_backward(weights * (1 - np.tanh(Z_tilde) ** 2), cache)
+    found = check(cost, parameters, {"W1": dZ @ X.T, "b1": dZ.sum(axis=1, keepdims=True)})
+    assert found.score < 1e-7
     assert found.faulty == []
+    db, approx = found.dtheta[-5:], found.dtheta_approx[-5:]
+    assert np.linalg.norm(approx - db) > 0.5 * (np.linalg.norm(approx) + np.linalg.norm(db))

@@ -11,10 +11,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from orthogon.errors import ConfigError
+from orthogon.scratch.adam import adam, adamw
+from orthogon.scratch.ewma import averages
+from orthogon.scratch.momentum import gradient_descent, momentum, momentum_without_factor, nesterov
+from orthogon.scratch.rmsprop import rmsprop
 from orthogon.training.config import TrainingConfig
 from orthogon.training.optimisers import is_weight, make_optimiser, proximal_l1_
 
 Array = NDArray[np.float64]
+DECAY = 0.3
 ALL = ["sgd", "momentum", "momentum_pytorch", "nesterov", "rmsprop", "adam", "adamw"]
 
 
@@ -31,28 +36,25 @@ def trajectory(gradients: Array, start: Array | float = 1.0, **config: Any) -> A
 
 
 def textbook(name: str, gradients: Array, start: float, alpha: float, beta1: float, beta2: float) -> Array:
-    """The same in NumPy; t counts updates from 1, the small number stands outside the root."""
+    """The same by scratch's update rules; t counts updates from 1."""
     W = np.full(gradients.shape[1:], start)
     V, S, places = np.zeros_like(W), np.zeros_like(W), []
     for t, dW in enumerate(gradients, start=1):
-        if name == "sgd":
-            W = W - alpha * dW
-        elif name == "momentum":
-            V = beta1 * V + (1 - beta1) * dW
-            W = W - alpha * V
-        elif name == "momentum_pytorch":
-            V = beta1 * V + dW
-            W = W - alpha * V
-        elif name == "nesterov":
-            V = beta1 * V + dW
-            W = W - alpha * (dW + beta1 * V)
-        elif name == "rmsprop":
-            S = beta2 * S + (1 - beta2) * dW**2
-            W = W - alpha * dW / (np.sqrt(S) + 1e-8)
-        else:
-            V = beta1 * V + (1 - beta1) * dW
-            S = beta2 * S + (1 - beta2) * dW**2
-            W = W - alpha * (V / (1 - beta1**t)) / (np.sqrt(S / (1 - beta2**t)) + 1e-8)
+        match name:
+            case "sgd":
+                W, _ = gradient_descent(W, dW, V, alpha)
+            case "momentum":
+                W, V = momentum(W, dW, V, alpha, beta1)
+            case "momentum_pytorch":
+                W, V = momentum_without_factor(W, dW, V, alpha, beta1)
+            case "nesterov":
+                W, V = nesterov(W, dW, V, alpha, beta1)
+            case "rmsprop":
+                W, S = rmsprop(W, dW, S, alpha, beta2)
+            case "adam":
+                W, V, S = adam(W, dW, V, S, t, alpha, beta1, beta2)
+            case "adamw":
+                W, V, S = adamw(W, dW, V, S, t, alpha, DECAY, beta1, beta2)
         places.append(W)
     return np.array(places)
 
@@ -61,7 +63,8 @@ def textbook(name: str, gradients: Array, start: float, alpha: float, beta1: flo
 @pytest.mark.parametrize("name", ALL)
 def test_each_optimiser_follows_its_textbook_form_for_100_steps(name: str) -> None:
     gradients = np.random.default_rng(0).normal(size=(100, 3, 4))
-    ours = trajectory(gradients, optimiser=name, lr=0.1, momentum=0.9, beta2=0.99)
+    decay = DECAY if name == "adamw" else None
+    ours = trajectory(gradients, optimiser=name, lr=0.1, momentum=0.9, beta2=0.99, weight_decay=decay)
     np.testing.assert_allclose(ours, textbook(name, gradients, 1.0, 0.1, 0.9, 0.99), rtol=0, atol=1e-12)
 
 
@@ -144,39 +147,19 @@ def test_momentum_keeps_an_exponentially_weighted_average() -> None:
     theta = np.array([40.0, 49, 45, 44, 50])[:, None]
     average = -np.diff(trajectory(theta, start=0.0, optimiser="momentum", lr=1.0, momentum=0.9), axis=0, prepend=0.0)
     np.testing.assert_allclose(average[:, 0], [4, 8.5, 12.15, 15.335, 18.8015], atol=1e-10)
-    np.testing.assert_allclose(ewma(theta[:, 0], 0.9), average[:, 0], atol=1e-10)
-    corrected = average[:, 0] / (1 - 0.9 ** np.arange(1, 6))
-    np.testing.assert_allclose(corrected, [40, 44.736842, 44.833948, 44.591451, 45.912188], atol=1e-6)
+    np.testing.assert_allclose(averages(theta[:, 0], 0.9), average[:, 0], atol=1e-10)
 
-    # coefficients (1 - beta) beta^k add to 1 - beta^t, and have fallen to about 1/e after 1/(1 - beta) steps
+    # a gradient counts (1 - beta) beta^k after k steps
     impulse = np.zeros((10, 1))
     impulse[0] = 1
     weights = -np.diff(trajectory(impulse, start=0.0, optimiser="momentum", lr=1.0), axis=0, prepend=0.0)[:, 0]
     np.testing.assert_allclose(weights, 0.1 * 0.9 ** np.arange(10), atol=1e-12)
-    assert weights.sum() == pytest.approx(1 - 0.9**10, abs=1e-12)
-    assert weights.sum() == pytest.approx(0.651322, abs=1e-6)
-    assert [round(0.9**10, 3), round(0.98**50, 3), round(np.exp(-1), 3)] == [0.349, 0.364, 0.368]
-    assert [1 / (1 - beta) for beta in (0.9, 0.9005, 0.999, 0.9995)] == pytest.approx([10, 10.050251, 1000, 2000])
-    # V₂ at beta 0.98
-    np.testing.assert_allclose(
-        [ewma(np.array([1.0, 0.0]), 0.98)[1], ewma(np.array([0.0, 1.0]), 0.98)[1]], [0.0196, 0.02]
-    )
-
-
-def ewma(theta: Array, beta: float) -> Array:
-    V, averages = 0.0, []
-    for value in theta:
-        V = beta * V + (1 - beta) * value
-        averages.append(V)
-    return np.array(averages)
 
 
 @pytest.mark.system("opt.ewma-bias")
 @pytest.mark.parametrize("beta", [0.5, 0.9, 0.98])
 def test_bias_correction_makes_a_constant_series_its_own_average(beta: float) -> None:
-    t = np.arange(1, 101)
-    np.testing.assert_allclose(ewma(np.full(100, 7.0), beta) / (1 - beta**t), 7.0, rtol=1e-12)
-    # in the product: Adam's corrected averages of a constant gradient are g and g², so each step is alpha long
+    # Adam's corrected averages of a constant gradient are g and g², so each step is alpha long
     steps = np.diff(trajectory(np.full((100, 1), 7.0), optimiser="adam", lr=0.1, momentum=beta), axis=0, prepend=1.0)
     np.testing.assert_allclose(steps, -0.1, rtol=1e-8)
 
@@ -195,18 +178,6 @@ def test_adam_leaves_a_saddle_before_gradient_descent_does() -> None:
         return 1000
 
     assert (steps_to_leave("sgd"), steps_to_leave("adam")) == (76, 11)
-
-
-@pytest.mark.system("opt.saddle")
-def test_almost_no_zero_gradient_point_in_many_dimensions_is_a_minimum() -> None:
-    rng = np.random.default_rng(0)
-    share = {}
-    for n in (2, 5, 10):
-        A = rng.normal(size=(20_000, n, n))
-        share[n] = np.mean(np.linalg.eigvalsh((A + A.transpose(0, 2, 1)) / 2).min(axis=1) > 0)
-    assert share[2] == pytest.approx(0.15, abs=0.01)
-    assert share[5] < 0.001
-    assert share[10] == 0
 
 
 @pytest.mark.parametrize("name", ALL)

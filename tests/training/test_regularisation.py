@@ -17,6 +17,10 @@ from orthogon.models.mlp import MLP
 from orthogon.nn.init import initialise_
 from orthogon.nn.losses import binary_cross_entropy, softmax_cross_entropy, squared_error
 from orthogon.nn.norm import Standardise
+from orthogon.scratch.dropout import dropout_prices, ridge
+from orthogon.scratch.input_normalisation import measure, normalise
+from orthogon.scratch.logistic_regression import propagate
+from orthogon.scratch.regularisation import l2_step, soft_threshold
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import FitResult, fit
 from orthogon.training.objective import LossSum, Objective
@@ -98,15 +102,15 @@ def test_l2_shrinks_weights_by_a_factor_and_leaves_biases() -> None:
 
 @pytest.mark.system("train.l2")
 def test_l2_is_the_gradient_of_the_penalised_cost() -> None:
-    # 50 steps of J + (lambda / 2m) ||W||² in plain NumPy
+    # 50 steps of J + (lambda / 2m) ||W||²
     rng = np.random.default_rng(0)
     m, lam, alpha = 40, 0.7, 0.1
     X, Y = rng.normal(size=(m, 3)), rng.integers(2, size=(m, 1)).astype(float)
     layer = nn.Linear(3, 1).double()
-    w, b = layer.weight.detach().numpy().T.copy(), layer.bias.detach().numpy().copy()
+    w, b = layer.weight.detach().numpy().T.copy(), layer.bias.item()
     for _ in range(50):
-        dZ = (1 / (1 + np.exp(-(X @ w + b))) - Y) / m
-        w, b = w - alpha * (X.T @ dZ + lam / m * w), b - alpha * dZ.sum(axis=0)
+        _, dw, db = propagate(w, b, X.T, Y.T)
+        w, b = l2_step(w, dw, alpha, lam, m), b - alpha * db
     train(
         Arrays(layer, torch.tensor(X), torch.tensor(Y), binary_cross_entropy),
         optimiser="sgd",
@@ -163,7 +167,7 @@ def test_the_proximal_step_is_soft_thresholding() -> None:
     w = rng.normal(size=(4, 5))
     weight = nn.Parameter(torch.tensor(w))
     proximal_l1_({"weight": weight}, 0.3)
-    np.testing.assert_allclose(weight.detach().numpy(), np.sign(w) * np.maximum(np.abs(w) - 0.3, 0), atol=1e-12)
+    np.testing.assert_allclose(weight.detach().numpy(), soft_threshold(w, 0.3), atol=1e-12)
 
 
 # -- dropout, early stopping, normalisation ---------------------------------------------------------------------
@@ -176,8 +180,8 @@ def test_dropout_of_inputs_is_ridge_regression() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(200, 5)) * [1, 2, 0.5, 1, 3]
     y = X @ [[1.0], [-1], [2], [0.5], [1]] + rng.normal(size=(200, 1))
-    ridge = np.linalg.solve(X.T @ X + (1 - p) / p * np.diag((X**2).sum(axis=0)), X.T @ y)
-    plain = np.linalg.solve(X.T @ X, X.T @ y)
+    expected = ridge(X.T, y.T, dropout_prices(X.T, p))
+    plain = ridge(X.T, y.T, np.zeros(5))
 
     torch.manual_seed(0)
     linear = nn.Linear(5, 1, bias=False).double()
@@ -192,7 +196,7 @@ def test_dropout_of_inputs_is_ridge_regression() -> None:
         if step >= steps // 8:
             total += linear.weight.detach()
     averaged = (total / (steps - steps // 8)).numpy().T
-    assert np.linalg.norm(averaged - ridge) < 0.01 * np.linalg.norm(ridge)
+    assert np.linalg.norm(averaged - expected) < 0.01 * np.linalg.norm(expected)
     assert np.linalg.norm(averaged) < np.linalg.norm(plain)  # weights shrink
     assert np.linalg.norm(averaged - plain) > 0.1 * np.linalg.norm(plain)
 
@@ -264,13 +268,12 @@ def test_normalised_inputs_need_a_tenth_of_the_steps() -> None:
     X, X_test = (np.column_stack([rng.uniform(1, 1000, m), rng.uniform(0, 1, m)]) for m in (200, 50))
     standardise = Standardise.fit(torch.tensor(X))
     after = standardise(torch.tensor(X)).numpy()
-    mu, sigma = X.mean(axis=0), np.sqrt(((X - X.mean(axis=0)) ** 2).mean(axis=0))  # 1/m, and σ, not σ²
     np.testing.assert_allclose(after.mean(axis=0), 0, atol=1e-12)
     np.testing.assert_allclose(after.var(axis=0), 1, atol=1e-12)
     # test gets train's μ and σ, which are kept with the weights
     kept = Standardise(torch.zeros(2), torch.ones(2)).double()
     kept.load_state_dict(standardise.state_dict())
-    np.testing.assert_allclose(kept(torch.tensor(X_test)).numpy(), (X_test - mu) / sigma, atol=1e-12)
+    np.testing.assert_allclose(kept(torch.tensor(X_test)).numpy(), normalise(X_test.T, *measure(X.T)).T, atol=1e-12)
 
     y = X @ [[0.004], [3.0]]
     y = (y - y.mean()) / y.std()

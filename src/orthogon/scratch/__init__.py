@@ -40,6 +40,7 @@ Optimisation
     rmsprop                 divide by the usual size
     adam                    both at once, corrected
     learning-rate-decay     long steps first
+    optimisers              four of them on one problem
     saddle-points           where the way down is hidden
 
 Convolution
@@ -90,6 +91,7 @@ TOPICS: tuple[str, ...] = (
     "rmsprop",
     "adam",
     "learning-rate-decay",
+    "optimisers",
     "saddle-points",
     # convolution
     "edges",

@@ -76,58 +76,50 @@ def adamw(
 def demo() -> Figure:
     from matplotlib.figure import Figure
 
-    from orthogon.scratch.deep_network import backward, cost, forward, initialise
-    from orthogon.scratch.momentum import momentum
+    from orthogon.scratch.momentum import momentum, valley
     from orthogon.scratch.rmsprop import rmsprop
-    from orthogon.scratch.toy_data import moons
 
     W, V, S = np.array(1.0), np.array(0.0), np.array(0.0)
     print("w = 1, alpha 0.1:")
     for t, dW in enumerate(np.array([2.0, 2.0, -1.0]), start=1):
         W, V, S = adam(W, dW, V, S, t, alpha=0.1)
         print(f"  gradient {dW:>4}: w = {W:.10f}")
+    raw, corrected = 0.1 / np.sqrt(0.001), 1.0
+    print(f"a first step without the correction would be {raw:.2f} alpha long, with it {corrected:.0f} alpha")
+    for size in (1e-6, 1.0, 1e6):
+        W, _, _ = adam(np.array(0.0), np.array(size), np.array(0.0), np.array(0.0), 1, alpha=0.1)
+        print(f"  first gradient {size:g}: step {W:.4f}")
 
-    n, g, alpha, passes = (2, 5, 2, 1), ("relu", "relu", "sigmoid"), 0.003, 400
-    rng = np.random.default_rng(3)
-    X, Y = moons(300, 0.2, rng)
-    start = initialise(n, rng)
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
-    print(f"two moons, n = {n}, batches of 64, alpha {alpha}, {passes} passes:")
-    for name in ("gradient descent", "momentum", "RMSprop", "Adam"):
-        parameters = dict(start)
-        Vs, Ss = ({key: np.zeros_like(value) for key, value in start.items()} for _ in range(2))
-        t, costs = 0, []
-        order_rng = np.random.default_rng(0)
-        for epoch in range(passes):
-            order = order_rng.permutation(300)
-            for first in range(0, 300, 64):
-                ids = order[first : first + 64]
-                A, caches = forward(X[:, ids], parameters, g)
-                gradients, _ = backward(A, Y[:, ids], parameters, caches, g)
-                t += 1
-                for key, dW in gradients.items():
-                    W = parameters[key]
-                    if name == "Adam":
-                        parameters[key], Vs[key], Ss[key] = adam(W, dW, Vs[key], Ss[key], t, alpha)
-                    elif name == "RMSprop":
-                        parameters[key], Ss[key] = rmsprop(W, dW, Ss[key], alpha)
-                    elif name == "momentum":
-                        parameters[key], Vs[key] = momentum(W, dW, Vs[key], alpha)
-                    else:
-                        parameters[key] = W - alpha * dW
-            if epoch % 4 == 3:
-                costs.append(cost(forward(X, parameters, g)[1][-1][1], Y, "sigmoid"))
-        A, _ = forward(X, parameters, g)
-        print(f"  {name:<17} J = {costs[-1]:.4f}, {100 * np.mean((A > 0.5) == Y):.1f} % right")
-        left.plot(np.arange(1, len(costs) + 1) * 4, costs, "--" if name == "momentum" else "-", label=name)
-    left.set(title=f"Two moons at alpha = {alpha}", xlabel="pass over the training set", ylabel="cost J")
+    paths: dict[str, list[np.ndarray]] = {"momentum": [], "RMSprop": [], "Adam": []}
+    for name, path in paths.items():
+        W, V, S = np.array([-8.0, 1.0]), np.zeros(2), np.zeros(2)
+        path.append(W)
+        for t in range(1, 151):
+            dW = valley(W)[1]
+            if name == "Adam":
+                W, V, S = adam(W, dW, V, S, t, alpha=0.3)
+            elif name == "RMSprop":
+                W, S = rmsprop(W, dW, S, alpha=0.3)
+            else:
+                W, V = momentum(W, dW, V, alpha=0.1)
+            path.append(W)
+    print(
+        "f = (w1² + 100 w2²) / 2 after 150 updates: "
+        + ", ".join(f"{n} {valley(p[-1])[0]:.1e}" for n, p in paths.items())
+    )
+    figure = Figure(figsize=(10.5, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    w1, w2 = np.meshgrid(np.linspace(-9, 3, 121), np.linspace(-1.7, 1.7, 61))
+    left.contour(w1, w2, (w1**2 + 100 * w2**2) / 2, levels=[0.5, 4, 14, 35, 70, 120], colors="0.85")
+    for name, path in paths.items():
+        alpha = 0.1 if name == "momentum" else 0.3
+        left.plot(*np.array(path[:41]).T, "o-", markersize=3, linewidth=1, label=f"{name}, alpha {alpha}")
+        right.semilogy([valley(W)[0] for W in path], label=f"{name}, alpha {alpha}")
+    left.plot(0, 0, "k*", markersize=10)
+    left.set(title="40 updates in a valley", xlabel="w1, flat", ylabel="w2, steep")
     left.legend(fontsize=8)
-    x1, x2 = np.meshgrid(np.linspace(-1.8, 2.8, 161), np.linspace(-1.3, 1.9, 121))
-    A, _ = forward(np.stack([x1.ravel(), x2.ravel()]), parameters, g)
-    right.contourf(x1, x2, A.reshape(x1.shape), levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.5)
-    right.scatter(*X, c=Y.ravel(), cmap="RdBu_r", s=8)
-    right.set(title="Adam's boundary", xlabel="x1", ylabel="x2")
+    right.set(title="Height above the floor", xlabel="update", ylabel="f")
+    right.legend(fontsize=8)
     return figure
 
 

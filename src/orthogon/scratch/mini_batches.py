@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from orthogon.scratch.logistic_regression import propagate
+from orthogon.scratch.toy_data import Randomness
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 Batch = tuple[np.ndarray, np.ndarray]
 
 
-def mini_batches(X: np.ndarray, Y: np.ndarray, size: int, rng: np.random.Generator) -> list[Batch]:
+def mini_batches(X: np.ndarray, Y: np.ndarray, size: int, rng: Randomness) -> list[Batch]:
     """X (n_x, m) and Y (n_y, m), shuffled alike and cut into batches of `size` examples, the rest in the last."""
     m = X.shape[1]
     # permutation of 1..m;  X <- X[:, permutation], Y <- Y[:, permutation]

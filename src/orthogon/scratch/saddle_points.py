@@ -25,15 +25,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orthogon.scratch.adam import adam
-from orthogon.scratch.momentum import momentum, momentum_without_factor
-from orthogon.scratch.rmsprop import rmsprop
+from orthogon.scratch.optimisers import update
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 START = (1.0, 1e-6)
-NAMES = ("gradient descent", "momentum", "momentum, ten times as long", "RMSprop", "Adam")
 
 
 def gradient(W: np.ndarray) -> np.ndarray:
@@ -42,22 +39,12 @@ def gradient(W: np.ndarray) -> np.ndarray:
     return np.array([2.0, -2.0]) * W
 
 
-def walk(name: str, alpha: float = 0.1, limit: int = 200) -> np.ndarray:
-    """From START until |y| >= 1 or `limit` updates under a name of NAMES; (updates + 1, 2)."""
-    W, V, S = np.array(START), np.zeros(2), np.zeros(2)
+def walk(rule: str, alpha: float = 0.1, limit: int = 200) -> np.ndarray:
+    """From START until |y| >= 1, or `limit` updates by a rule of optimisers.update; (updates + 1, 2)."""
+    W, memory = np.array(START), (np.zeros(2), np.zeros(2))
     path = [W]
     for t in range(1, limit + 1):
-        dW = gradient(W)
-        if name == "Adam":
-            W, V, S = adam(W, dW, V, S, t, alpha)
-        elif name == "RMSprop":
-            W, S = rmsprop(W, dW, S, alpha)
-        elif name == "momentum":
-            W, V = momentum(W, dW, V, alpha)
-        elif name == "momentum, ten times as long":
-            W, V = momentum_without_factor(W, dW, V, alpha)  # the same at 10 alpha
-        else:
-            W = W - alpha * dW
+        W, memory = update(rule, W, gradient(W), memory, t, alpha)
         path.append(W)
         if abs(W[1]) >= 1:
             break
@@ -77,11 +64,12 @@ def demo() -> Figure:
 
     figure = Figure(figsize=(10.5, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
-    print("f = x² - y² from (1, 1e-6), alpha 0.1: updates until |y| >= 1")
-    for name in NAMES:
-        path = walk(name)
-        print(f"  {name:<30}{len(path) - 1}")
-        left.semilogy(np.abs(path[:, 1]), "o-", markersize=2.5, label=name)
+    print("f = x² - y² from (1, 1e-6): updates until |y| >= 1")
+    ways = {"gradient descent": "gd", "momentum": "momentum", "RMSprop": "rmsprop", "Adam": "adam"}
+    for name, rule, alpha in [*((name, rule, 0.1) for name, rule in ways.items()), ("momentum", "momentum", 1.0)]:
+        path = walk(rule, alpha)
+        print(f"  {name + f', alpha {alpha}':<30}{len(path) - 1}")
+        left.semilogy(np.abs(path[:, 1]), "o-", markersize=2.5, label=f"{name}, alpha {alpha}")
     left.axhline(1, color="0.5", linestyle=":", linewidth=1)
     left.set(title="Leaving the saddle of x² - y²", xlabel="update", ylabel="|y|")
     left.legend(fontsize=8)
