@@ -175,8 +175,9 @@ class ImageClassification(Task):
         self.size, self.channels = int(state["size"]), int(state["channels"])
         self.mean, self.std = list(state["mean"]), list(state["std"])
         self.reason = str(state["reason"])
-        self.thumbnails = np.asarray(state["thumbnails"])
-        self.thumbnail_scale = [(float(typical), float(edge)) for typical, edge in state["thumbnail_scale"]]
+        known, scale = np.asarray(state["thumbnails"]), np.atleast_2d(state["thumbnail_scale"])
+        self.thumbnails = known if known.ndim == 3 else known[None]  # the first runs knew light alone
+        self.thumbnail_scale = [(float(typical), float(edge)) for typical, edge in scale]
 
     def class_names(self) -> list[str]:
         return self.classes
@@ -338,7 +339,7 @@ class ImageClassification(Task):
         parts = [np.zeros(0)]
         for images in self._batches(examples):
             unlike = np.zeros(len(images))
-            known = zip(_thumbnails(images), self.thumbnails, self.thumbnail_scale, strict=True)
+            known = zip(_thumbnails(images), self.thumbnails, self.thumbnail_scale, strict=False)
             for seen, trained_on, (typical, edge) in known:
                 distance = _kth_distance(seen, trained_on, self.config.unlike_neighbours)
                 unlike = np.maximum(unlike, (distance - typical) / (edge - typical))
