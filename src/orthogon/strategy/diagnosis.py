@@ -637,9 +637,9 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
         elif gap.verdict == UNCLEAR:
             yield f"There is some {gap.name}, {figure}, but its size is unclear."
         elif gap.verdict == UNDETERMINED and gap.beyond_reach:
-            yield f"Whether there is {gap.name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
+            yield f"Whether there is any {gap.name} ({figure}) would take over {MOST_TIMES} times the examples to tell."
         elif gap.verdict == UNDETERMINED:
-            yield f"Whether there is {gap.name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
+            yield f"Whether there is any {gap.name} ({figure}) would take about {about(gap.needed_n)} examples to tell."
         elif gap.verdict == REVERSED:
             yield f"{_TITLE[gap.later].capitalize()} is easier than {_TITLE[gap.earlier]} ({figure})."
         elif gap.verdict == UNKNOWN:
