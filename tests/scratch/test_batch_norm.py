@@ -8,8 +8,17 @@ import torch
 from torch import nn
 
 from orthogon.models.mlp import MLP
-from orthogon.scratch.batch_norm import batch_norm, batch_norm_backward, batch_norm_test, companions_noise, gather
+from orthogon.scratch.batch_norm import (
+    batch_norm,
+    batch_norm_backward,
+    batch_norm_test,
+    companions_noise,
+    gather,
+    tower,
+    train_tower,
+)
 from orthogon.scratch.gradient_checking import check
+from orthogon.scratch.toy_data import digits
 
 
 def torch_layer(gamma: np.ndarray, beta: np.ndarray) -> nn.BatchNorm1d:
@@ -125,3 +134,40 @@ def test_upstream_changes_do_not_reach_the_next_layer_and_noise_falls_with_the_b
     np.testing.assert_allclose(batch_norm(40 * Z - 7, one, 0 * one)[0], before, atol=1e-4)  # up to eps
     noise = [companions_noise(size, 2000, rng) for size in (16, 64, 256)]
     assert noise[0] > 2 * noise[1] > 4 * noise[2]
+
+
+@pytest.mark.system("train.bn-why")
+@pytest.mark.parametrize("normalised", [False, True])
+def test_the_tower_follows_autograd(normalised: bool) -> None:
+    rng = np.random.default_rng(5)
+    X, Y = digits(30, rng)
+    weights = tower(64, 12, 4, 10, rng)
+    parts: list[nn.Module] = []
+    for i, W in enumerate(weights):
+        with_norm = normalised and i < 4
+        linear = nn.Linear(W.shape[1], W.shape[0], bias=not with_norm).double()
+        with torch.no_grad():
+            linear.weight.copy_(torch.tensor(W))
+            if linear.bias is not None:
+                linear.bias.zero_()
+        parts += [linear, *([nn.BatchNorm1d(12).double()] if with_norm else []), *([nn.ReLU()] if i < 4 else [])]
+    network = nn.Sequential(*parts)
+    optimiser = torch.optim.SGD(network.parameters(), lr=0.3)
+    for ours in train_tower(X, Y, weights, 0.3, 15, normalised):
+        optimiser.zero_grad()
+        cost = nn.functional.cross_entropy(network(torch.tensor(X.T)), torch.tensor(Y.argmax(axis=0)))
+        assert ours == pytest.approx(cost.item(), abs=1e-10)
+        cost.backward()
+        optimiser.step()
+
+
+@pytest.mark.system("train.bn-why")
+@pytest.mark.parametrize("alpha", [0.1, 1.0])
+def test_a_tower_of_ten_layers_learns_only_with_batch_norm(alpha: float) -> None:
+    rng = np.random.default_rng(6)
+    X, Y = digits(200, rng)
+    weights = tower(64, 32, 10, 10, rng)
+    shares = Y.mean(axis=1)
+    chance = -np.sum(shares * np.log(shares))  # what knowing the classes' shares alone gives
+    assert train_tower(X, Y, weights, alpha, 200, normalised=False)[-1] > chance - 0.01
+    assert train_tower(X, Y, weights, alpha, 200, normalised=True)[-1] < 0.1

@@ -35,6 +35,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from orthogon.scratch.activations import relu, relu_slope
+from orthogon.scratch.initialisation import first_weights
+from orthogon.scratch.losses import softmax_cross_entropy_from_scores
+from orthogon.scratch.toy_data import digits
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -101,6 +106,53 @@ def companions_noise(size: int, draws: int, rng: np.random.Generator) -> float:
     return float(Z_tilde[:, 0].var())
 
 
+def train_tower(
+    X: np.ndarray, Y: np.ndarray, weights: list[np.ndarray], alpha: float, steps: int, normalised: bool
+) -> list[float]:
+    """Train a tower of ReLU layers under a softmax on all m examples at once.
+
+    Args:
+        X, Y: examples (n_x, m) and one-hot classes (C, m).
+        weights: the first W of each layer, from the inputs to the softmax; they stay as they are.
+        normalised: batch norm in each ReLU layer, in place of its bias.
+    Returns:
+        The cost before each step, in train mode.
+    """
+    m, W, top = X.shape[1], list(weights), len(weights) - 1
+    gamma, b = ([np.full((len(W_l), 1), value) for W_l in W] for value in (1.0, 0.0))  # with batch norm b is beta
+    costs = []
+    for _ in range(steps):
+        A, inputs, sums, caches = X, [], [], []
+        for layer, (W_l, gamma_l, b_l) in enumerate(zip(W, gamma, b, strict=True)):
+            inputs.append(A)
+            if normalised and layer < top:
+                Z, _, cache = batch_norm(W_l @ A, gamma_l, b_l)
+                caches.append(cache)
+            else:
+                Z = W_l @ A + b_l
+            sums.append(Z)
+            A = relu(Z)
+        L, dZ = softmax_cross_entropy_from_scores(Z, Y)
+        costs.append(float(L.mean()))
+        dZ = dZ / m
+        for layer in range(top, -1, -1):
+            db = dZ.sum(axis=1, keepdims=True)
+            if normalised and layer < top:
+                dZ, dgamma, db = batch_norm_backward(dZ, caches[layer])
+                gamma[layer] = gamma[layer] - alpha * dgamma
+            dA = W[layer].T @ dZ
+            W[layer], b[layer] = W[layer] - alpha * dZ @ inputs[layer].T, b[layer] - alpha * db
+            if layer > 0:
+                dZ = dA * relu_slope(sums[layer - 1])
+    return costs
+
+
+def tower(n_x: int, width: int, depth: int, classes: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """First weights of `depth` layers and a softmax with torch's default variance, 1 / (3 n_in): too small for ReLU."""
+    n = [n_x] + [width] * depth + [classes]
+    return [first_weights(n[i + 1], n[i], (3 * n[i]) ** -0.5, rng) for i in range(depth + 1)]
+
+
 def demo() -> Figure:
     from matplotlib.figure import Figure
 
@@ -118,23 +170,18 @@ def demo() -> Figure:
     noise = [companions_noise(int(size), 2000, rng) for size in sizes]
     print(f"variance from an example's companions: batch 16 {noise[2]:.4f}, batch 256 {noise[-1]:.4f}")
 
-    # twenty layers of 50 tanh units, weights half or twice as large as they should be
     figure = Figure(figsize=(10.5, 4), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.3, 1])
-    for factor in (0.5, 2.0):
-        for normalised in (False, True):
-            layer_rng = np.random.default_rng(1)
-            A, spread = layer_rng.standard_normal((50, 200)), []
-            for _ in range(20):
-                Z = factor / np.sqrt(50) * layer_rng.standard_normal((50, 50)) @ A
-                if normalised:
-                    Z, _, _ = batch_norm(Z, np.ones((50, 1)), np.zeros((50, 1)))
-                spread.append(Z.std())
-                A = np.tanh(Z)
-            label = f"weights × {factor:g}, " + ("with batch norm" if normalised else "without")
-            left.semilogy(np.arange(1, 21), spread, ("-" if factor < 1 else ":") if normalised else "--", label=label)
-    left.set(title="Sums of 20 tanh layers", xlabel="layer", ylabel="standard deviation of z")
-    left.set_xticks([1, 5, 10, 15, 20])
+    X, Y = digits(200, rng)
+    weights = tower(64, 32, 10, 10, rng)
+    print("ten ReLU layers of 32 units on digits, 200 steps:")
+    for normalised in (False, True):
+        for alpha in (0.1, 1.0):
+            costs = train_tower(X, Y, weights, alpha, 200, normalised)
+            label = f"{'with' if normalised else 'without'} batch norm, alpha {alpha:g}"
+            print(f"  {label:<30} J = {costs[-1]:.4f}")
+            left.plot(costs, "-" if normalised else "--", label=label)
+    left.set(title="Ten ReLU layers on digits", xlabel="step", ylabel="cost J", ylim=(0, 3))
     left.legend(fontsize=8)
     right.loglog(sizes, noise, "o-")
     right.set(title="Noise from the companions fades", xlabel="batch size", ylabel="variance of one example's z~")
