@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from orthogon.nn import init
 from orthogon.scratch.initialisation import first_weights, signal_sizes, weight_variance
@@ -50,3 +52,12 @@ def test_size_of_a_signal_after_50_layers(activation: str, scheme: str | float, 
     assert sizes.shape == (51,)
     assert sizes[0] == pytest.approx(1, abs=0.02)
     assert expected / 10 < sizes[-1] < expected * 10
+
+
+def test_torchs_own_default_is_uniform_with_a_sixth_of_hes_variance() -> None:
+    torch.manual_seed(0)
+    W = nn.Linear(300, 400).weight.detach().numpy()
+    bound = np.sqrt(1 / 300)  # uniform in ±bound has variance bound² / 3
+    assert 0.99 * bound < np.abs(W).max() <= bound * (1 + 1e-6)
+    assert W.var() == pytest.approx(1 / (3 * 300), rel=0.021)
+    assert weight_variance("he", 300, 400) / (1 / (3 * 300)) == pytest.approx(6)
