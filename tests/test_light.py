@@ -28,7 +28,9 @@ def test_import_is_light() -> None:
     assert loaded_after("import orthogon") == []
 
 
-@pytest.mark.parametrize("arguments", ["--help", "start --help", "data --help", "runs --project nowhere"])
+@pytest.mark.parametrize(
+    "arguments", ["--help", "start --help", "data --help", "runs --project nowhere", "learn", "learn adam"]
+)
 def test_help_and_runs_are_light(arguments: str) -> None:
     assert loaded_after(run_cli(arguments)) == []
 

@@ -45,11 +45,13 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
         errors,
         evaluate,
         export,
+        learn,
         next,
         predict,
         runs,
         start,
         train,
+        weights,
     )
 
     group = typer.Typer(
@@ -72,9 +74,10 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
             print(f"orthogon {__version__}")
             raise typer.Exit
 
-    for verb in (start, train, diagnose, errors, next, runs, compare, describe, predict, evaluate, export):
+    for verb in (start, train, diagnose, errors, next, runs, compare, describe, predict, evaluate, export, learn):
         group.command(verb.__name__.rpartition(".")[2], help=verb.__doc__)(verb.run)
     group.add_typer(data.group, name="data", help=data.__doc__)
+    group.add_typer(weights.group, name="weights", help=weights.__doc__)
     return typer.main.get_command(group)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import re
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,3 +63,65 @@ def sections(docstring: str) -> dict[str, str]:
         if not text.strip():
             raise ValueError(f"{name} is empty")
     return parts
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A chapter as its file tells it.
+
+    Args:
+        topic: its name on the command line, such as batch-norm.
+        line: the idea in one line; `idea` is the paragraph.
+        exceptions: where it and PyTorch differ by convention; empty where they do not.
+        product: what does the same in the product, a call or a name a line.
+        systems: ids of the systems that it tells.
+        code: the file below its docstring, up to its demo.
+    """
+
+    topic: str
+    title: str
+    line: str
+    idea: str
+    equations: str
+    exceptions: str
+    product: str
+    systems: tuple[str, ...]
+    paper: str
+    code: str
+
+    @property
+    def module(self) -> str:
+        return f"orthogon.scratch.{self.topic.replace('-', '_')}"
+
+
+def chapter(topic: str) -> Chapter:
+    """The chapter on a topic of TOPICS, read from its file; nothing is imported."""
+    source = Path(__file__).with_name(f"{topic.replace('-', '_')}.py").read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    parts = sections(ast.get_docstring(tree, clean=False) or "")
+    code = "".join(source.splitlines(keepends=True)[tree.body[0].end_lineno :]).partition("\ndef demo(")[0]
+    return Chapter(
+        topic=topic,
+        title=parts["Title"],
+        line=parts["Line"],
+        idea=parts["Idea"],
+        equations=parts["Equations"],
+        exceptions=parts.get("Exceptions", ""),
+        product=parts["Product"],
+        systems=tuple(parts["Systems"].split()),
+        paper=parts["Paper"],
+        code=code.strip("\n") + "\n",
+    )
+
+
+def groups(contents: str) -> dict[str, list[str]]:
+    """The topics under their headings, in reading order, from the room's table of contents, its docstring."""
+    found: dict[str, list[str]] = {}
+    heading = ""
+    for line in contents.splitlines():
+        topic = re.match(r"    ([a-z0-9-]+)  ", line)
+        if topic is not None:
+            found.setdefault(heading, []).append(topic[1])
+        elif line:
+            heading = line
+    return found
