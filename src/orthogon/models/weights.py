@@ -58,8 +58,7 @@ class Preset:
             format, as measured on 120 of them.
         arguments: of the network's builder, where the weights want other than its defaults.
         classes: outputs of the head. With 1001 the first is "background".
-        mean, std: of each channel, in units of `value_range`: x = (scaled pixels - mean) / std.
-        value_range: what pixels of 0..255 are scaled to before that.
+        mean, std: of each channel; the network expects (pixels / 255 - mean) / std of pixels 0..255.
     """
 
     name: str
@@ -78,7 +77,6 @@ class Preset:
     classes: int = 1000
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
-    value_range: tuple[float, float] = (0.0, 1.0)
 
     @property
     def notice(self) -> str:
@@ -193,7 +191,9 @@ def named(name: str) -> Preset:
         UsageError: there is none.
     """
     if name not in PRESETS:
-        raise UsageError(f'there are no weights "{name}"', "", did_you_mean(name, PRESETS))
+        of_network = [preset.name for preset in PRESETS.values() if preset.network == name]
+        remedy = f'Did you mean "{of_network[0]}"?' if of_network else did_you_mean(name, PRESETS)
+        raise UsageError(f'there are no weights "{name}"', "", remedy)
     return PRESETS[name]
 
 
@@ -396,6 +396,8 @@ def load(network: nn.Module, path: Path) -> list[str]:
                 continue
             raise _misfit(network, path, f'tensor "{name}" {_shape(tensor)} is missing')
         new = given[name]
+        if new.numel() == tensor.numel() == 1:  # a single number, which old files keep as a vector of one
+            new = new.reshape(tensor.shape)
         last_of_side_head = name.startswith(SIDE_HEADS) and name.rpartition(".")[0].endswith("fc2")
         if new.shape != tensor.shape and new.shape[1:] == tensor.shape[1:] and (name in heads or last_of_side_head):
             if name.endswith("weight"):
