@@ -66,7 +66,7 @@ class AlexNet(ImageNetwork):
 
 
 def alexnet(num_classes: int = 1000, in_channels: int = 3, groups: Literal[1, 2] = 1, dropout: float = 0.5) -> AlexNet:
-    """The network of 2012.
+    """The network of 2012. Its first weights are made for pixels 0..255 less their mean, not for a deviation of 1.
 
     Args:
         groups: 2 splits the maps into two halves that meet only in the third convolution and the dense layers, as on
