@@ -29,7 +29,8 @@ def test_import_is_light() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", ["--help", "start --help", "data --help", "runs --project nowhere", "learn", "learn adam"]
+    "arguments",
+    ["--help", "start --help", "data --help", "runs --project nowhere", "learn", "learn adam", "weights list"],
 )
 def test_help_and_runs_are_light(arguments: str) -> None:
     assert loaded_after(run_cli(arguments)) == []

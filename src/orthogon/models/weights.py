@@ -394,7 +394,7 @@ def load(network: nn.Module, path: Path) -> list[str]:
         if name not in given:
             if name.endswith("num_batches_tracked"):  # files from before PyTorch 0.4.1 lack it
                 continue
-            raise _misfit(network, path, f'tensor "{name}" {_shape(tensor)} is missing')
+            raise _misfit(network, path, f'tensor "{name}" ({_shape(tensor)}) is missing')
         new = given[name]
         if new.numel() == tensor.numel() == 1:  # a single number, which old files keep as a vector of one
             new = new.reshape(tensor.shape)
@@ -415,9 +415,10 @@ def load(network: nn.Module, path: Path) -> list[str]:
         if new.shape != tensor.shape:
             raise _misfit(network, path, f'tensor "{name}" is {_shape(new)}, in the network {_shape(tensor)}')
         taken[name] = new
-    surplus = [name for name in given if name not in own and not name.startswith(SIDE_HEADS)]
+    surplus = sorted(name for name in given if name not in own and not name.startswith(SIDE_HEADS))
     if surplus:
-        raise _misfit(network, path, f'tensor "{surplus[0]}" {_shape(given[surplus[0]])} has no place in the network')
+        shape = _shape(given[surplus[0]])
+        raise _misfit(network, path, f'tensor "{surplus[0]}" ({shape}) has no place in the network')
     with torch.no_grad():
         for name, new in taken.items():
             own[name].copy_(new)
