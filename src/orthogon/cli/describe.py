@@ -8,6 +8,7 @@ mobilenet_v2, vit_b_16 and more; orthogon.models.NETWORKS has them all)
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -21,9 +22,15 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
+    from orthogon.models.recipes import RECIPES
 
     description = api.describe(name, project=project)
+    published = RECIPES.get(name or "")
     if as_json:
-        print_json(description.to_dict())
-    else:
-        console().print(description)
+        print_json(description.to_dict() | ({"published": asdict(published)} if published else {}))
+        return
+    out = console()
+    out.print(description)
+    if published:
+        out.print(f"\nPublished training ({published.paper}): {published.also}", markup=False)
+        out.print(published.options(), markup=False, soft_wrap=True)

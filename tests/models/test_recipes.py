@@ -1,0 +1,69 @@
+"""The papers' settings are there for every classic network, and are settings that training takes."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from orthogon.models import NETWORKS
+from orthogon.models.recipes import RECIPES, Recipe
+from orthogon.training.config import TrainingConfig
+from orthogon.training.schedules import Schedule
+
+# The networks of the catalogue's chapter on classic architectures.
+CLASSIC = ("lenet5", "alexnet", "vgg16", "resnet34", "resnet50", "resnet101", "resnet152", "googlenet", "mobilenet_v1")
+
+
+@pytest.mark.system("conv.defaults")
+def test_every_classic_network_brings_its_papers_settings() -> None:
+    assert {*CLASSIC, "mobilenet_v2", "resnet20", "plain20"} <= set(RECIPES) <= set(NETWORKS)
+
+
+@pytest.mark.system("conv.defaults")
+@pytest.mark.parametrize("name", list(RECIPES))
+def test_the_settings_are_keys_of_the_config_and_paste_as_options(name: str) -> None:
+    from orthogon.project.config import apply_sets
+
+    recipe = RECIPES[name]
+    config = TrainingConfig(**recipe.training)
+    Schedule(config, total_steps=10, steps_per_epoch=5)
+    words = shlex.split(recipe.options())
+    assert words[::2] == ["--set"] * len(recipe.training)
+    said = apply_sets({}, words[1::2])["training"]
+    assert TrainingConfig(**json.loads(json.dumps(said))) == config
+    assert recipe.paper
+
+
+def test_the_papers_own_figures_agree_with_each_other() -> None:
+    """VGG's 370,000 updates are its 74 epochs; the rates of the small ResNets fall after 32,000 and 48,000 updates."""
+    assert 370_000 * RECIPES["vgg16"].training["batch_size"] / 1_281_167 == pytest.approx(
+        RECIPES["vgg16"].training["epochs"], abs=0.1
+    )
+    updates = 45_000 / RECIPES["resnet20"].training["batch_size"]
+    falls = [int(epoch) for epoch in RECIPES["resnet20"].training["lr_by_epoch"]]
+    assert [(epoch - 1) * updates for epoch in falls] == pytest.approx([0, 32_000, 48_000], abs=updates)
+    assert RECIPES["convnext_tiny"].training["lr_warmup_steps"] == pytest.approx(20 * 1_281_167 / 4096, abs=10)
+    assert RECIPES["googlenet"].training["decay_rate"] ** 8 == pytest.approx(0.96)
+    assert RECIPES["mobilenet_v3_large"].training["decay_rate"] ** 3 == pytest.approx(0.99)
+    assert RECIPES["efficientnet_b0"].training["decay_rate"] ** 2.4 == pytest.approx(0.97)
+
+
+def test_options_quote_what_a_shell_would_eat() -> None:
+    recipe = Recipe("us", {"lr": 0.1, "lr_by_epoch": {"1": 0.1}, "optimiser": "sgd"})
+    assert recipe.options() == (
+        "--set training.lr=0.1 --set 'training.lr_by_epoch={\"1\":0.1}' --set training.optimiser=sgd"
+    )
+
+
+def test_describe_shows_them(cli) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = cli("describe", "resnet20")
+    assert code == 0
+    assert "Published training (He et al. 2015, section 4.2):" in out
+    assert "--set training.steps=64000" in out
+    assert "32,000 and 48,000 updates" in out
+    code, out, _ = cli("describe", "resnet20", "--json")
+    assert json.loads(out)["published"]["training"]["batch_size"] == 128
+    code, out, _ = cli("describe", "mlp", "--json")
+    assert "published" not in json.loads(out)
