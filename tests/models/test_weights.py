@@ -563,3 +563,13 @@ def test_get_of_a_wrong_name_exits_with_2(cli, cache: Path) -> None:  # type: ig
     code, _, err = cli("weights", "get", "resnet18")
     assert code == 2
     assert 'Did you mean "resnet18_torchvision"?' in err
+
+
+def test_describe_names_the_weights_of_a_network(cli) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = cli("describe", "squeezenet1_0")
+    assert code == 0
+    for preset in (named("squeezenet1_0_imagenet"), named("squeezenet1_0_torchvision")):
+        assert f"Pretrained weights {preset.name}: {preset.source}. {preset.licence}." in " ".join(out.split())
+    _, out, _ = cli("describe", "squeezenet1_0", "--json")
+    told = json.loads(out)["pretrained"]
+    assert [row["name"] for row in told] == ["squeezenet1_0_imagenet", "squeezenet1_0_torchvision"]

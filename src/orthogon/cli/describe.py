@@ -23,14 +23,23 @@ def run(
 ) -> None:
     from orthogon import api
     from orthogon.models.recipes import RECIPES
+    from orthogon.models.weights import PRESETS
 
     description = api.describe(name, project=project)
     published = RECIPES.get(name or "")
+    pretrained = [preset for preset in PRESETS.values() if preset.network == name]
     if as_json:
-        print_json(description.to_dict() | ({"published": asdict(published)} if published else {}))
+        told = description.to_dict()
+        if published:
+            told["published"] = asdict(published)
+        if pretrained:
+            told["pretrained"] = [asdict(preset) for preset in pretrained]
+        print_json(told)
         return
     out = console()
     out.print(description)
     if published:
         out.print(f"\nPublished training ({published.paper}): {published.also}", markup=False)
         out.print(published.options(), markup=False, soft_wrap=True)
+    for preset in pretrained:
+        out.print(f"\nPretrained weights {preset.name}: {preset.source}. {preset.licence}.", markup=False)

@@ -291,7 +291,7 @@ def get(preset: Preset, progress: Callable[[int, int | None], None] | None = Non
     try:
         _check(part, preset, f"It was removed. Try again, or tell who runs {preset.url} that the file is wrong.")
     except DataError:
-        part.unlink()
+        part.unlink(missing_ok=True)
         raise
     finally:
         part.with_name(f"{part.name}.sha256.json").unlink(missing_ok=True)
