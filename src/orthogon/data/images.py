@@ -103,6 +103,11 @@ class Pictures(Examples):
     def channels(self) -> int:
         """1 when every picture is grey, else 3."""
 
+    @property
+    def cache(self) -> Path | None:
+        """Folder for what is computed from the pictures once; None where nothing is kept on disk."""
+        return None
+
     def load(self, i: int, size: int, channels: int | None = None, resize: Resize = "crop") -> Pixels:
         """Picture i as (size, size, channels): its middle square ("crop"), or both sides squeezed ("squash")."""
         with _remarks_ignored():
@@ -268,6 +273,10 @@ class FolderImages(Pictures):
     @property
     def channels(self) -> int:
         return self._files.channels
+
+    @property
+    def cache(self) -> Path | None:
+        return self._files.cache
 
     @property
     def paths(self) -> list[Path]:

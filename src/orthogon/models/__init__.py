@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -76,8 +77,18 @@ def build(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
         raise UsageError(f'"{name}" is neither a run nor a network', "", did_you_mean(name, NETWORKS))
     import torch
 
-    home, arguments, named, shape = NETWORKS[name]
-    module, _, cls = home.partition(":")
-    network = getattr(import_module(module), cls)(*arguments, **named).eval()
+    _, arguments, named, shape = NETWORKS[name]
+    network = builder(name)(*arguments, **named).eval()
     tokens = name in ("date_translator", "attention_seq2seq")
     return network, (torch.ones((1, *shape), dtype=torch.int64 if tokens else torch.float32),)
+
+
+def builder(name: str) -> Callable[..., nn.Module]:
+    """What makes the network of this name; `NETWORKS` has it."""
+    module, _, cls = NETWORKS[name][0].partition(":")
+    return getattr(import_module(module), cls)
+
+
+def image_networks() -> list[str]:
+    """Names of those that turn pictures into classes."""
+    return [name for name, (*_, shape) in NETWORKS.items() if len(shape) == 3]

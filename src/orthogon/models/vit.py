@@ -59,6 +59,8 @@ class EncoderBlock(nn.Module):
 class Encoder(nn.Module):
     """Position embeddings, L blocks, a last layer norm."""
 
+    chain = True
+
     def __init__(
         self, length: int, num_layers: int, d_model: int, num_heads: int, mlp_size: int, dropout: float
     ) -> None:

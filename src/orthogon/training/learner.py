@@ -42,13 +42,18 @@ class Learner:
             for parameter in self.parameters.values():
                 parameter.data = parameter.data.to(device)
         distributed.copy_from_first(weights_of(objective))
-        self.optimiser = make_optimiser(self.parameters, self.network, config)
+        self.thawed: int | None = None  # the epoch whose parameters can be trained now
+        for name in objective.frozen(1):  # an earlier learner may have frozen what is trained in a later epoch
+            self.parameters[name].requires_grad_(True)
+        self.lr_scales = objective.lr_scales()
+        self.optimiser = make_optimiser(self.parameters, self.network, config, self.lr_scales)
         self.base_lrs = [group["lr"] for group in self.optimiser.param_groups]
         self.schedule = Schedule(config, 0, steps_per_epoch)
         self.monitor = Monitor(self.network, config)
         self.update = Update(objective, self.optimiser, self.monitor, config, device, seed)
         self.average = None if config.ema_decay is None else Average(self.parameters, config.ema_decay)
         self.best_weights: dict[str, Tensor] | None = None
+        self._freeze(1)
 
     @property
     def rate(self) -> float:
@@ -57,14 +62,25 @@ class Learner:
 
     def learn(self, batch: Any, step: int, epoch: int) -> None:
         """Update number `step` (from 1) with everything that belongs to it."""
+        if epoch != self.thawed:
+            self._freeze(epoch)
         factor = self.schedule.lr_factor(step - 1, epoch)
         for group, lr in zip(self.optimiser.param_groups, self.base_lrs, strict=True):
             group["lr"] = lr * factor
         self.update(batch, step)
         if self.config.l1:
-            proximal_l1_(self.parameters, self.lr * factor * self.config.l1)
+            proximal_l1_(self.parameters, self.lr * factor * self.config.l1, self.lr_scales)
         if self.average is not None:
             self.average.update(step)
+
+    def _freeze(self, epoch: int) -> None:
+        """Let nothing but this epoch's parameters have a gradient; optimisers pass over those without one."""
+        frozen = set(self.objective.frozen(epoch))
+        for name in self.objective.frozen(1):
+            self.parameters[name].requires_grad_(name not in frozen)
+            if name in frozen:
+                self.parameters[name].grad = None
+        self.thawed = epoch
 
     def figures(self) -> dict[str, float]:
         """The objective's figures on dev, with the averaged weights if there are such; the same in all processes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -70,6 +70,17 @@ class Objective(ABC):
     def network(self) -> nn.Module | None:
         """The network whose layers are monitored and whose state is kept; None for pixels or plain tensors."""
         return None
+
+    def lr_scales(self) -> Mapping[str, float]:
+        """Factors on the learning rate, by name of parameter; 1 for those not named."""
+        return {}
+
+    def frozen(self, epoch: int) -> Collection[str]:
+        """Names of parameters that stay as they are in this epoch (from 1).
+
+        A function of the epoch alone, so that a resumed run goes on alike; what is trained once stays trained.
+        """
+        return ()
 
     def extra_state(self) -> dict[str, Tensor]:
         """State beyond parameters and the network's buffers that a resumed run needs."""

@@ -13,7 +13,7 @@ Symbols: W a parameter, dW its gradient, α = lr, β = β₁ = momentum, β₂ =
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -59,18 +59,23 @@ def is_weight(name: str, parameter: torch.Tensor) -> bool:
 
 
 def make_optimiser(
-    parameters: Mapping[str, nn.Parameter], network: nn.Module | None, config: TrainingConfig
+    parameters: Mapping[str, nn.Parameter],
+    network: nn.Module | None,
+    config: TrainingConfig,
+    lr_scales: Mapping[str, float] | None = None,
 ) -> torch.optim.Optimizer:
     """The configured optimiser over these parameters.
 
     The first group holds the weights and carries `weight_decay` (decoupled in AdamW, an L2 term λW in the gradient
-    elsewhere), the second holds biases and norm gains at decay 0. Optimisers that take one group only (L-BFGS) get
-    one. Fused kernels are used where the class has them: on two CPU cores 1.6 to 3 times as fast.
+    elsewhere), the second holds biases and norm gains at decay 0. Each learning rate has groups of its own, the
+    largest first. Optimisers that take one group only (L-BFGS) get one. Fused kernels are used where the class has
+    them: on two CPU cores 1.6 to 3 times as fast.
 
     Args:
         parameters: what is trained, by name; those with requires_grad False are left out.
         network: the network they belong to, if any; layers with sparse gradients rule out fused kernels.
         config: `optimiser`, `optimiser_args`, `lr` (class default if unset), `momentum`, `beta2`, `weight_decay`.
+        lr_scales: factors on the learning rate, by name; 1 for those not named.
     Raises:
         ConfigError: unknown optimiser or argument, or one that cannot do what the config asks.
     """
@@ -98,8 +103,8 @@ def make_optimiser(
     groups: list[dict[str, Any]]
     if "weight_decay" in accepted:
         decay = arguments.pop("weight_decay", decay)
-        weights = [p for name, p in trained.items() if is_weight(name, p)]
-        others = [p for name, p in trained.items() if not is_weight(name, p)]
+        weights = {name: p for name, p in trained.items() if is_weight(name, p)}
+        others = {name: p for name, p in trained.items() if not is_weight(name, p)}
         groups = [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
         groups = [group for group in groups if group["params"]]
     elif decay:
@@ -109,7 +114,8 @@ def make_optimiser(
             "Set training.weight_decay to 0, or choose adamw.",
         )
     else:
-        groups = [{"params": list(trained.values())}]
+        groups = [{"params": trained}]
+    groups = _by_rate(groups, arguments.get("lr", config.lr), lr_scales or {})
     try:
         return cast(Callable[..., torch.optim.Optimizer], cls)(groups, **arguments)
     except (TypeError, ValueError) as error:
@@ -120,16 +126,34 @@ def make_optimiser(
         ) from error
 
 
-def proximal_l1_(parameters: Mapping[str, nn.Parameter], amount: float) -> None:
+def _by_rate(
+    groups: Sequence[Mapping[str, Any]], lr: float | None, scales: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Each group's parameters, by name in "params", as lists: one for each factor on the rate, the largest first."""
+    split = []
+    for factor in sorted({scales.get(name, 1.0) for group in groups for name in group["params"]}, reverse=True):
+        for group in groups:
+            parameters = [p for name, p in group["params"].items() if scales.get(name, 1.0) == factor]
+            rate = {} if factor == 1 or lr is None else {"lr": lr * factor}
+            if parameters:
+                split.append({**group, "params": parameters, **rate})
+    return split
+
+
+def proximal_l1_(
+    parameters: Mapping[str, nn.Parameter], amount: float, lr_scales: Mapping[str, float] | None = None
+) -> None:
     """Shrink every weight towards 0 by `amount` in place, and stop there: w ← sign(w)·max(|w| − amount, 0).
 
     The proximal step of amount·‖w‖₁, taken after the optimiser's step with amount = lr·l1. A subgradient step
-    would hover around 0; this reaches exactly 0. Biases and norm gains are left alone.
+    would hover around 0; this reaches exactly 0. Biases and norm gains are left alone. A weight whose learning rate
+    has a factor shrinks by so much of the amount.
     """
+    scales = lr_scales or {}
     with torch.no_grad():
         for name, parameter in parameters.items():
             if parameter.requires_grad and is_weight(name, parameter):
-                parameter.copy_(nn.functional.softshrink(parameter, amount))
+                parameter.copy_(nn.functional.softshrink(parameter, amount * scales.get(name, 1.0)))
 
 
 def _resolve(config: TrainingConfig) -> tuple[type[torch.optim.Optimizer], dict[str, Any]]:

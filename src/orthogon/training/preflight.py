@@ -377,7 +377,7 @@ def _train_on_one_batch(
     costs: list[float] = []
     with untouched(objective), dropout_off(objective):
         pieces = _pieces(objective, _first_batch(objective), parts)
-        optimiser = make_optimiser(objective.parameters(), objective.network(), config)
+        optimiser = make_optimiser(objective.parameters(), objective.network(), config, objective.lr_scales())
         started = clock()
         for _ in range(steps):
             costs.append(_update(objective, optimiser, pieces))
@@ -392,7 +392,7 @@ def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: 
     network = objective.network()
     if network is not None:
         network.train()
-    optimiser = make_optimiser(objective.parameters(), network, config)
+    optimiser = make_optimiser(objective.parameters(), network, config, objective.lr_scales())
     losses: list[float] = []
     started, epoch = clock(), 0
     while len(losses) < steps and clock() - started <= SECONDS:

@@ -146,7 +146,7 @@ class Update:
     def _meet(self, total: Any, count: float) -> tuple[Any, float]:
         """Add gradients, loss, count and signals over all processes."""
         for parameter in self.parameters:
-            if parameter.grad is None:  # every process must send the same tensors
+            if parameter.grad is None and parameter.requires_grad:  # every process must send the same tensors
                 parameter.grad = torch.zeros_like(parameter)
         distributed.add_up([p.grad for p in self.parameters if p.grad is not None])
         signals = self.signals if self.calls == 0 else (0.0,) * len(self.signals)
