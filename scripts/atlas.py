@@ -196,7 +196,7 @@ def _row(system: System, users: Counter[str], scaffold: set[str]) -> str:
     telling = [name for name in used if name not in scaffold]
     product += (telling or ([] if product else used))[:MOST_NAMES]
     names = " ".join(f"`{name.removeprefix('orthogon.')}`" for name in dict.fromkeys(product))
-    tests = " ".join(f"[{name.removesuffix('.py')}](../tests/{name})" for name in sorted(system.tests)) or "not yet"
+    tests = " ".join(f"[{re.sub(r'test_|[.]py$', '', name)}](../tests/{name})" for name in sorted(system.tests)) or "not yet"
     return f"| `{system.name}` | {system.idea} | {' · '.join(scratch)} | {names} | {tests} |"
 
 

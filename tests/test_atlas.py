@@ -135,5 +135,5 @@ def test_a_row_leads_from_the_idea_to_the_tests() -> None:
     assert "[batch-norm](../src/orthogon/scratch/batch_norm.py) `batch_norm` `batch_norm_backward`" in scratch
     assert "`torch.nn.BatchNorm1d`" in product
     assert "`models.mlp.MLP`" in product
-    assert "[scratch/test_batch_norm](../tests/scratch/test_batch_norm.py)" in tests
+    assert "[scratch/batch_norm](../tests/scratch/test_batch_norm.py)" in tests
     assert all(("not yet" in row) != ("](../tests/" in row) for row in rows.values())
