@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from orthogon.errors import UsageError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.intervals import (
+    against_mean,
     difference,
     estimate,
     fixed,
@@ -174,6 +175,41 @@ def test_the_same_units_compared_in_pairs_are_told_apart_sooner():
     assert gap_interval(before, before, METRICS["log_loss"], paired=True).low == pytest.approx(0)
     shuffled = after.take(rng.permutation(300)[:200])  # aligned by id
     assert paired_difference(before, shuffled, ERROR).n == 200
+
+
+def flagged(flags, first=0):
+    return Scores({"wrong": flags.astype(int), "loss": flags + 0.1}, np.arange(first, first + len(flags)))
+
+
+def test_against_one_system_the_mean_is_that_system():
+    rng = np.random.default_rng(0)
+    a, b = flagged(rng.random(150) < 0.3), flagged(rng.random(150) < 0.2)
+    for metric in (ERROR, METRICS["log_loss"]):
+        alone, mean = gap_interval(a, b, metric, paired=True), against_mean(b, [a], metric)
+        assert (mean.value, mean.low, mean.high) == pytest.approx((alone.value, alone.low, alone.high), abs=1e-12)
+
+
+def test_against_several_systems_only_common_units_count_and_agreement_is_not_certainty():
+    a = flagged(np.zeros(40, bool))
+    b, c = flagged(np.ones(40, bool)), flagged(np.zeros(60, bool), first=10)
+    assert against_mean(a, [b, c], ERROR).value == pytest.approx(-0.5)
+    assert against_mean(a, [b, c], ERROR).n == 30
+    same = against_mean(a, [a, a], ERROR)
+    assert same.low < 0 == same.value < same.high
+    with pytest.raises(UsageError, match="no examples"):
+        against_mean(a, [flagged(np.zeros(5, bool), first=100)], ERROR)
+
+
+def test_against_the_mean_of_three_the_true_difference_is_covered():
+    """Units of three kinds: all know, all fail, or each member guesses and the ensemble is right. True gap: -0.15."""
+    rng = np.random.default_rng(0)
+    held = 0
+    for _ in range(600):
+        kind = rng.random(120)
+        members = [flagged((kind < 0.1) | ((kind > 0.7) & (rng.random(120) < 0.5))) for _ in range(3)]
+        gap = against_mean(flagged(kind < 0.1), members, ERROR)
+        held += gap.low <= -0.15 <= gap.high
+    assert 0.93 <= held / 600 <= 0.985
 
 
 def test_paired_systems_without_a_common_unit_are_refused_with_what_to_do():

@@ -6,7 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from orthogon.errors import ShapeError
-from orthogon.models.tabular import Head, TabularNet
+from orthogon.models.tabular import Head, TabularNet, average
 
 EDGES = [np.array([-1, 0, 1], np.float32), np.array([0, 1], np.float32)]
 HEADS = [Head("binary"), Head("multiclass", 3), Head("regression")]
@@ -35,7 +35,7 @@ def test_probabilities_are_averaged_not_logits():
 
 def test_averages_stay_finite_at_large_logits():
     z = torch.tensor([1000.0, -1000.0])[:, None, None].expand(2, 1, 5)
-    out = net(members=2).average(z)
+    out = average(net(members=2).heads, z)
     assert torch.isfinite(out).all()
     assert out[0, 0].sigmoid().item() == pytest.approx(0.5)
 

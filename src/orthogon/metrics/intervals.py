@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import reduce
 from statistics import NormalDist
 from typing import Any
 
@@ -205,22 +206,23 @@ def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
     return float(min(1.0, up_to + below))  # 2 P(X <= fewer) - P(X = fewer)
 
 
-def _paired_proportions(wrong_a: NDArray[np.bool_], wrong_b: NDArray[np.bool_]) -> Estimate:
-    """Share wrong of b minus that of a on the same units.
+def _paired_proportions(later: NDArray[Any], earlier: NDArray[Any]) -> Estimate:
+    """Share wrong of one system minus that of another on the same units.
 
+    Args:
+        later, earlier: (n,) whether each unit is wrong; or how often, as a share, of several systems.
     Source: Bonett and Price 2012: Wald's interval after one unit is added to each way of disagreeing.
     """
-    n = len(wrong_a)
-    only_a, only_b = int((wrong_a & ~wrong_b).sum()), int((wrong_b & ~wrong_a).sum())
-    p_a, p_b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
-    variance = (p_a + p_b - (p_b - p_a) ** 2) / (n + 2)
-    value = (only_b - only_a) / n
+    n = len(later)
+    d = later.astype(np.float64) - earlier
+    middle = float(d.sum()) / (n + 2)
+    variance = ((float(d @ d) + 2) / (n + 2) - middle**2) / (n + 2)
 
     def limits(z: float) -> tuple[float, float]:
         half = z * math.sqrt(variance)
-        return max(-1.0, p_b - p_a - half), min(1.0, p_b - p_a + half)
+        return max(-1.0, middle - half), min(1.0, middle + half)
 
-    return Estimate(value, limits, variance, n, "paired, Bonett-Price")
+    return Estimate(float(d.sum()) / n, limits, variance, n, "paired, Bonett-Price")
 
 
 # -- the bootstrap ------------------------------------------------------------------------------------------------
@@ -435,12 +437,38 @@ def paired_difference(a: Scores, b: Scores, metric: Metric, *, draws: int = DRAW
     _require_units(a)
     groups = _group_codes(a.groups)
     if metric.kind == "proportion" and metric.record is not None and groups is None:
-        return _paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (a, b)))
+        return _paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (b, a)))
     value, bounds = metric.error(b) - metric.error(a), possible(metric, difference=True)
     if num_units(a) < 2:
         return unknown(value, len(a), bounds)
     values, acceleration = replicates([a, b], metric, lambda errors: errors[1] - errors[0], draws, seed)
     return from_replicates(value, values, len(a), acceleration, bounds)
+
+
+def against_mean(system: Scores, others: Sequence[Scores], metric: Metric, *, seed: int = 0) -> Interval:
+    """Error of a system minus the mean error of others on the units all have, such as an ensemble and its members.
+
+    Every set of scores has its units in ascending order of their ids.
+
+    Raises:
+        UsageError: there are no such units.
+    """
+    common = reduce(np.intersect1d, [each.ids for each in (system, *others)])
+    system, *others = (each.take(np.isin(each.ids, common)) for each in (system, *others))
+    _require_units(system)
+    if metric.kind == "proportion" and metric.record is not None and _group_codes(system.groups) is None:
+        wrong, *wrongs = (np.asarray(each.records[metric.record]) > 0.5 for each in (system, *others))
+        return _paired_proportions(wrong, np.mean(wrongs, axis=0)).interval()
+    value = metric.error(system) - float(np.mean([metric.error(each) for each in others]))
+    bounds = possible(metric, difference=True)
+    if num_units(system) < 2:
+        return unknown(value, len(system), bounds).interval()
+
+    def merge(errors: list[Floats]) -> Floats:
+        return np.asarray(errors[0] - np.mean(errors[1:], axis=0))
+
+    values, acceleration = replicates([system, *others], metric, merge, seed=seed)
+    return from_replicates(value, values, len(system), acceleration, bounds).interval()
 
 
 def gap_interval(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from orthogon.errors import ShapeError
+from orthogon.nn.ensemble import log_mean_exp, mean_of_classes
 from orthogon.nn.tabular import (
     CategoryEmbedding,
     MemberHeads,
@@ -108,21 +109,17 @@ class TabularNet(nn.Module):
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         """(B, outputs): logits of the members' mean probability, and the members' mean value."""
-        return self.average(self.members(numbers, categories))
-
-    def average(self, outputs: Tensor) -> Tensor:
-        """(k, B, outputs) -> (B, outputs): probabilities are averaged, not logits."""
-        means = []
-        for head, z in zip(self.heads, outputs.split([head.size for head in self.heads], -1), strict=True):
-            if head.kind == "regression":
-                means.append(z.mean(0))
-            elif head.kind == "multiclass":
-                means.append(_log_mean_exp(F.log_softmax(z, -1)))
-            else:  # logit of a mean probability = log mean p - log mean (1 - p)
-                means.append(_log_mean_exp(F.logsigmoid(z)) - _log_mean_exp(F.logsigmoid(-z)))
-        return torch.cat(means, -1)
+        return average(self.heads, self.members(numbers, categories))
 
 
-def _log_mean_exp(x: Tensor) -> Tensor:
-    """log of the mean of exp(x) over the first axis, without overflow."""
-    return torch.logsumexp(x, 0) - float(np.log(x.shape[0]))
+def average(heads: Sequence[Head], outputs: Tensor) -> Tensor:
+    """(k, B, outputs) -> (B, outputs): probabilities are averaged, not logits."""
+    means = []
+    for head, z in zip(heads, outputs.split([head.size for head in heads], -1), strict=True):
+        if head.kind == "regression":
+            means.append(z.mean(0))
+        elif head.kind == "multiclass":
+            means.append(mean_of_classes(z))
+        else:  # logit of a mean probability = log mean p - log mean (1 - p)
+            means.append(log_mean_exp(F.logsigmoid(z)) - log_mean_exp(F.logsigmoid(-z)))
+    return torch.cat(means, -1)

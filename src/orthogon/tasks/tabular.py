@@ -42,7 +42,7 @@ from orthogon.metrics.score import (
     ratio,
     significant,
 )
-from orthogon.models.tabular import Head, HeadKind, TabularNet
+from orthogon.models.tabular import Head, HeadKind, TabularNet, average
 from orthogon.nn.tabular import quantile_edges
 from orthogon.tasks.task import Answers, Baseline, Card, Importance, TargetShown, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
@@ -302,6 +302,9 @@ class Tabular(Task):
             names = ", ".join(target.name for target in self.targets)
             raise ConfigError(f"{names}: a number has no classes to weigh", "training.class_weights", "Set it to none.")
         return TabularObjective(self, cast(TabularNet, network), train, dev, training)
+
+    def average(self, outputs: Tensor) -> Tensor:
+        return average([target.head for target in self.targets], outputs)
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -761,7 +764,7 @@ def _target_columns(examples: Examples) -> dict[str, NDArray[Any]]:
 def _rows_at_once(network: nn.Module) -> int:
     """So many that the members' hidden layers stay within some 64 MiB."""
     widest = max(parameter.shape[-1] for parameter in network.parameters())
-    members = max(parameter.shape[0] for name, parameter in network.named_parameters() if name == "scale.scale")
+    members = max(parameter.shape[0] for name, parameter in network.named_parameters() if name.endswith("scale.scale"))
     return max(64, 2**24 // (widest * members))
 
 
