@@ -16,7 +16,8 @@ from orthogon.scratch import TOPICS
 from orthogon.scratch.learn import Chapter, chapter
 
 ROOT = Path(__file__).parent.parent
-NO_PRODUCT = {"cli", "errors", "scratch", "shown"}  # the doors, and what every test may need
+NO_PRODUCT = {"errors", "scratch", "shown"}  # what every test may need
+VERBS = {path.stem for path in (ROOT / "src/orthogon/cli").glob("*.py")} - {"__init__", "screen"}
 MOST_NAMES = 4  # of those that tests use, beside those that a chapter tells
 SCAFFOLD = 0.1  # a name that tests of more than this share of the systems use tells nothing about one of them
 
@@ -68,6 +69,8 @@ def marked(source: str) -> Iterator[tuple[str, set[str]]]:
             own[node.name] = node
         elif isinstance(node, ast.Assign):
             own |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            own[node.target.id] = node
     imported = _imported(tree)
     of_all = _systems(own["pytestmark"]) if "pytestmark" in own else set()
     for node in ast.walk(tree):
@@ -123,6 +126,10 @@ def _uses(test: ast.AST, own: dict[str, ast.AST], imported: dict[str, str]) -> s
                     todo.append(own[local])
             elif isinstance(node, ast.arg) and node.arg in own:  # a fixture
                 todo.append(own[node.arg])
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("cli", "main"):
+                first = next((part.value for part in ast.walk(node) if isinstance(part, ast.Constant)), None)
+                if first in VERBS:
+                    found.add(f"orthogon.cli.{first}")
     return found
 
 
@@ -196,13 +203,19 @@ def _row(system: System, users: Counter[str], scaffold: set[str]) -> str:
     telling = [name for name in used if name not in scaffold]
     product += (telling or ([] if product else used))[:MOST_NAMES]
     names = " ".join(f"`{name.removeprefix('orthogon.')}`" for name in dict.fromkeys(product))
-    tests = " ".join(f"[{re.sub(r'test_|[.]py$', '', name)}](../tests/{name})" for name in sorted(system.tests)) or "not yet"
+    tests = (
+        " ".join(f"[{re.sub(r'test_|[.]py$', '', name)}](../tests/{name})" for name in sorted(system.tests))
+        or "not yet"
+    )
     return f"| `{system.name}` | {system.idea} | {' · '.join(scratch)} | {names} | {tests} |"
 
 
 def _is_product(name: str) -> bool:
     """Neither of a room that any test may need, nor a constant."""
-    return "." in name and name.split(".")[1] not in NO_PRODUCT and not name.rpartition(".")[2].isupper()
+    _, *rest = name.split(".")
+    if rest[:1] == ["cli"]:
+        return rest[-1] in VERBS
+    return bool(rest) and rest[0] not in NO_PRODUCT and not rest[-1].isupper()
 
 
 def _is_class(name: str) -> bool:

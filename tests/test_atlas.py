@@ -98,9 +98,14 @@ class TestMore:
         og.Run.open("0001")
 
 
+TABLE: dict = {"a": split.make_splits}
+
+
 {mark}("opt.batch")
-def test_three():
-    numpy.start(other.MLP)
+def test_three(cli):
+    numpy.start(other.MLP, TABLE)
+    cli("runs", "--json")
+    cli("no-verb")
 
 
 def test_four(network):
@@ -123,7 +128,7 @@ def test_marks_and_names_are_read_from_a_test_its_fixtures_and_what_it_calls() -
         "train.l2": used,
         "opt.decay": used,
         "opt.sgd": {"orthogon.Run"},
-        "opt.batch": set(),
+        "opt.batch": {"orthogon.data.split.make_splits", "orthogon.cli.runs"},
     }
 
 

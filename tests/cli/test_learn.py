@@ -13,22 +13,10 @@ from pathlib import Path
 import pytest
 
 import orthogon.scratch
-from orthogon.cli import main
 from orthogon.scratch import TOPICS, batch_norm
 from orthogon.scratch.learn import chapter, groups
 
 Cli = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
-    def call(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as stopped:
-            main(words)
-        told = capsys.readouterr()
-        return int(stopped.value.code or 0), told.out, told.err
-
-    return call
 
 
 def test_every_topic_stands_under_its_heading_in_reading_order_with_its_own_line(cli: Cli) -> None:
