@@ -6,6 +6,7 @@ project = "Orthogon"
 version = release = version_of("orthogon")
 extensions = ["myst_parser"]
 myst_heading_anchors = 3
+smartquotes = False  # two dashes are an option
 html_theme = "furo"
 html_title = "Orthogon"
 html_static_path = ["site.css"]
