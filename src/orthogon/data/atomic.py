@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +16,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
     The folder is made if need be. After an error the temporary file is gone and `path` is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = (
+        path.parent / f".{uuid.uuid4().hex}.part"
+    )  # short, where the name of `path` may be as long as a name can be
+    temporary.touch(exist_ok=False)  # with the rights of any file the user makes
     try:
         yield temporary
         with temporary.open("rb") as file:

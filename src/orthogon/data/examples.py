@@ -53,6 +53,7 @@ class Examples(ABC):
         groups: (n,) key of what must not cross a split (person, document, session), or None.
         times: (n,) values that order the examples in time, or None.
         given_split: (n,) of "train", "dev", "test" or "" where the user's data says so, or None.
+        set_aside_before: of new inputs, how many of these examples come before each one set aside.
     """
 
     modality: Modality
@@ -61,6 +62,7 @@ class Examples(ABC):
     groups: NDArray[Any] | None = None
     times: NDArray[Any] | None = None
     given_split: NDArray[Any] | None = None
+    set_aside_before: Sequence[int] = ()
 
     @abstractmethod
     def __len__(self) -> int: ...

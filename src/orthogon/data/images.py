@@ -620,9 +620,11 @@ def _examples(found: _Found, config: DataConfig, cache: Path | None, new: bool =
     looks = _looks([entry.path for entry in found.entries], cache)
     good: list[tuple[_Entry, Look]] = []
     set_aside = list(found.set_aside)
+    before = [0] * len(set_aside)
     for entry, look in zip(found.entries, looks, strict=True):
         if isinstance(look, str):
             set_aside.append((Origin(_shown(entry.path)), look))
+            before.append(len(good))
         else:
             good.append((entry, look))
     total = len(good) + len(set_aside)
@@ -646,6 +648,7 @@ def _examples(found: _Found, config: DataConfig, cache: Path | None, new: bool =
         labels = labels.astype(str)
     examples = FolderImages(files, labels, config.source)
     examples.set_aside, examples.notes = set_aside, found.notes
+    examples.set_aside_before = before
     if any(entry.split for entry in entries):
         examples.given_split = np.array([entry.split for entry in entries])
     if any(entry.group for entry in entries):

@@ -170,20 +170,25 @@ def read_new_pairs(source: str, config: DataConfig, rows_per_chunk: int) -> Iter
     for at in range(0, len(part.pairs), rows_per_chunk):
         lines, sources, targets = zip(*part.pairs[at : at + rows_per_chunk], strict=True)
         examples = StringPairs(sources, targets, name=source, lines=np.array(lines), reason=part.reason)
-        examples.set_aside = part.set_aside if at == 0 else []
+        last = at + rows_per_chunk >= len(part.pairs)
+        here = [k for k, n in enumerate(part.before) if at <= n < at + rows_per_chunk or (last and n >= at)]
+        examples.set_aside = [part.set_aside[k] for k in here]
+        examples.set_aside_before = [part.before[k] - at for k in here]
         yield examples
 
 
 @dataclass
 class _File:
-    """What one file held: (line, source, target) triples, and the lines that held none."""
+    """What one file held: (line, source, target) triples, and the lines that held none, with the pairs before each."""
 
     path: Path
     reason: str
     pairs: list[tuple[int, str, str | None]] = field(default_factory=list)
     set_aside: list[tuple[Origin, str]] = field(default_factory=list)
+    before: list[int] = field(default_factory=list)
 
     def leave_out(self, line: int, why: str) -> None:
+        self.before.append(len(self.pairs))
         self.set_aside.append((Origin(str(self.path), f"line {line}"), why))
 
 

@@ -741,7 +741,7 @@ def read_new_table(
     """Chunks of new rows, read with the columns and types of `schema`; targets are kept where they are there.
 
     Columns are found by name, in any order; others are passed over. A file without names is read by position. Rows with
-    too many or too few fields are in `set_aside` of the chunk before which they were met.
+    too many or too few fields are in `set_aside` of the chunk among whose rows they stand.
 
     Raises:
         DataError: a column that the network reads is missing.
@@ -771,12 +771,16 @@ def read_new_table(
             examples.problems = {k - at: said for k, said in problems.items() if at <= k < stop}
             if at == 0:
                 examples.notes = notes + matched
-                examples.set_aside, told = _set_aside([file])[told:], len(file.bad)
+            kept = [rows.kept_before(row.number) for row in file.bad[told:]]  # rows further down may be known already
+            among = [k - first for k in kept if k < start + stop]
+            examples.set_aside, examples.set_aside_before = _set_aside([file])[told : told + len(among)], among
+            told += len(among)
             yield examples
     if told < len(file.bad):
         nothing = pa.schema([(name, pa.string()) for name in names]).empty_table()
         examples = _new_examples(_values(nothing, types), types, schema, source, file.file_rows(0))
         examples.set_aside = _set_aside([file])[told:]
+        examples.set_aside_before = [0] * len(examples.set_aside)
         yield examples
 
 

@@ -50,6 +50,10 @@ class FileRows:
         before = self.skipped - self.first - np.arange(len(self.skipped))  # kept rows in front of each skipped one
         return k + self.first + int(np.searchsorted(before, k, side="right"))
 
+    def kept_before(self, row: int) -> int:
+        """How many rows of the file that were kept come before this one."""
+        return row - self.first - int(np.searchsorted(self.skipped, row))
+
 
 @dataclass(frozen=True)
 class Stored:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from orthogon.data.atomic import atomic_file
 from orthogon.errors import RunError
+from orthogon.nn.ensemble import Ensemble
 from orthogon.run.folder import Run, refuse_to_write
 
 TOLERANCE = 1e-4
@@ -44,26 +45,24 @@ def export(run: Run, out: str | Path) -> dict[str, Any]:
         "preprocessing": task.preprocessing(),
         "fingerprint": run.info["fingerprint"],
     }
-    part = out.with_name(out.name + ".part")
-    _export(network, task.example_inputs(batch_size=3), names, part)
-    model = onnx.load(part)
-    for key, value in facts.items():
-        entry = model.metadata_props.add()
-        entry.key, entry.value = f"orthogon.{key}", json.dumps(value, ensure_ascii=False)
-    for value in (*model.graph.input, *model.graph.output):
-        if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_param:
-            value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del model.graph.value_info[:]  # shapes traced for one batch size would make onnxruntime warn at others
-    onnx.save(model, part)
-    difference = largest_difference(network, part, names, [task.example_inputs(size) for size in CHECKED_BATCHES])
-    if not difference <= TOLERANCE:
-        part.unlink()
-        raise RunError(
-            f"the exported network differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}",
-            str(run.folder),
-            "Nothing was written. Please report this with `orthogon describe` of the run.",
-        )
-    os.replace(part, out)
+    with atomic_file(out) as part:
+        _export(network, task.example_inputs(batch_size=3), names, part)
+        model = onnx.load(part)
+        for key, value in facts.items():
+            entry = model.metadata_props.add()
+            entry.key, entry.value = f"orthogon.{key}", json.dumps(value, ensure_ascii=False)
+        for value in (*model.graph.input, *model.graph.output):
+            if value.type.tensor_type.shape.dim and value.type.tensor_type.shape.dim[0].dim_param:
+                value.type.tensor_type.shape.dim[0].dim_param = "batch"
+        del model.graph.value_info[:]  # shapes traced for one batch size would make onnxruntime warn at others
+        onnx.save(model, part)
+        difference = largest_difference(network, part, names, [task.example_inputs(size) for size in CHECKED_BATCHES])
+        if not difference <= TOLERANCE:
+            raise RunError(
+                f"the exported network differs from PyTorch by {difference:.2g}, more than {TOLERANCE:g}",
+                str(run.folder),
+                "Nothing was written. Please report this with `orthogon describe` of the run.",
+            )
     return {"file": str(out), "bytes": out.stat().st_size, "largest_difference": difference, "inputs": names}
 
 
@@ -89,7 +88,9 @@ def largest_difference(network: nn.Module, file: Path, names: list[str], inputs:
 
 def _export(network: nn.Module, inputs: tuple[Tensor, ...], names: list[str], file: Path) -> None:
     batch = torch.export.Dim.AUTO  # a named Dim may silently fix a length
-    dynamic = tuple({0: batch} for _ in inputs)
+    dynamic: tuple[Any, ...] = tuple({0: batch} for _ in inputs)
+    if isinstance(network, Ensemble):  # whose inputs are one variadic argument
+        dynamic = (dynamic,)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter's own deprecations are not the user's concern
         torch.onnx.export(

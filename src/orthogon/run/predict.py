@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
+from orthogon.data.examples import Examples
 from orthogon.data.read import IMAGE_SUFFIXES, read, read_new
+from orthogon.data.tables import TableExamples
 from orthogon.errors import DataError, UsageError
 from orthogon.metrics.score import Scores
 from orthogon.metrics.select import Threshold, at_threshold
@@ -39,14 +43,17 @@ def predict(
 ) -> Prediction:
     """Answer new inputs chunk by chunk and write a CSV: one row an input, in order, also for those set aside.
 
-    Columns: origin, answer, confidence and one probability a class where there are any, unlike_train (0 typical,
-    above 1 outside what train held), problem (why an input could not be read, or which of its values could not be used:
-    a text in a column of numbers, a level that is not known; such a row is answered all the same).
+    A row or line without any value is no input and has no row.
+
+    Columns: origin, the columns of a table that hold ids ("input_NAME" where one is called as ours are), answer,
+    confidence and one probability a class where there are any, unlike_train (0 typical, above 1 outside what train
+    held), problem (why an input could not be read, or which of its values could not be used: a text in a column of
+    numbers, a level that is not known; such a row is answered all the same).
 
     Args:
         run: a finished run.
         source: file or folder of new inputs; targets are not needed and not looked at.
-        out: the CSV to write; standard output if None. An existing file is not overwritten.
+        out: the CSV to write, whole or not at all; standard output if None. An existing file is not overwritten.
         listen: called with the number of inputs answered so far.
     Raises:
         UsageError: `out` exists, or its folder does not; or the source is of another kind than the run's data.
@@ -60,26 +67,34 @@ def predict(
     classes = task.class_names()
     threshold = Threshold.from_dict(run.info["threshold"]) if "threshold" in run.info else None
     done = Prediction()
-    part = Path(str(out) + ".part") if out is not None else None
-    with open(part, "w", newline="", encoding="utf-8") if part else nullcontext(sys.stdout) as file:
+    schema = run.schema()
+    with _opened(out) as file:
         writer = csv.writer(file, lineterminator="\n")
         header: list[str] | None = None
-        for examples in read_new(str(source), config, schema=run.schema()):
-            for origin, why in getattr(examples, "set_aside", ()):
-                done.set_aside.append((str(origin), str(why)))
+        waiting: list[tuple[str, str]] = []  # set aside, and not written yet
+        for examples in read_new(str(source), config, schema=schema):
+            aside = [(str(origin), str(why)) for origin, why in getattr(examples, "set_aside", ())]
+            done.set_aside += aside
             if not len(examples):
+                waiting += aside
                 continue
             answers = task.answers(network, examples)
             if threshold is not None:
                 answers = answers_at(answers, classes, threshold)
             columns = _columns(answers, classes, task.unlike_train(examples))
+            columns = {**_ids(examples, schema, columns), **columns}
             if header is None:
                 header = ["origin", *columns, "problem"]
                 writer.writerow(header)
             origins = [str(examples[i].origin) for i in range(len(examples))]
             problems: dict[int, str] = getattr(examples, "problems", {})
+            due = deque(zip(examples.set_aside_before, aside, strict=True))
             for i, origin in enumerate(origins):
+                while due and due[0][0] <= i:
+                    waiting.append(due.popleft()[1])
+                _write_aside(writer, header, waiting)
                 writer.writerow([origin, *(_cell(column[i]) for column in columns.values()), problems.get(i, "")])
+            waiting += [each for _, each in due]
             done.answered += len(examples)
             done.unlike_train += int((columns["unlike_train"] > UNLIKE).sum())
             listen(done.answered)
@@ -88,11 +103,37 @@ def predict(
         if header is None:  # nothing could be read
             header = ["origin", "answer", "unlike_train", "problem"]
             writer.writerow(header)
-        for origin, why in done.set_aside:
-            writer.writerow([origin, *[""] * (len(header) - 2), why])
-    if part is not None:
-        part.replace(Path(str(out)))
+        _write_aside(writer, header, waiting)
     return done
+
+
+@contextmanager
+def _opened(out: str | Path | None) -> Iterator[TextIO]:
+    """Where the answers go; a file appears when it is whole."""
+    if out is None:
+        yield sys.stdout
+        return
+    with atomic_file(Path(out)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        yield file
+
+
+def _write_aside(writer: Any, header: list[str], waiting: list[tuple[str, str]]) -> None:
+    """A row for each input that could not be read; none is waiting afterwards."""
+    for origin, why in waiting:
+        writer.writerow([origin, *[""] * (len(header) - 2), why])
+    waiting.clear()
+
+
+def _ids(
+    examples: Examples, schema: Mapping[str, Any] | None, answers: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
+    """The columns of a table that tell its rows apart, as they stand there."""
+    if schema is None:
+        return {}
+    table = cast(TableExamples, examples)
+    names = [name for name, column in table.column_types.items() if column.kind == "id"]
+    taken = {"origin", *answers, "problem"}
+    return {f"input_{name}" if name in taken else name: table.texts(name) for name in names}
 
 
 def refuse_other_kind(task: str, source: Path) -> None:
