@@ -81,6 +81,35 @@ def test_invalid_yaml_tells_line_and_column() -> None:
     assert "line 3" in caught.value.where
 
 
+@pytest.mark.parametrize(
+    ("text", "key", "lines"),
+    [
+        ("data:\n  source: d\ntraining:\n  lr: 0.1\n  epochs: 2\n  lr: 0.5\n", "training.lr", (4, 6)),
+        ("data:\n  source: d\nseed: 1\ndata:\n  source: e\n", "data", (1, 4)),
+        ("data:\n  source: d\ntask: {kind: tabular, kind: tabular}\n", "task.kind", (3, 3)),
+    ],
+)
+def test_a_key_that_stands_there_twice_is_refused(text: str, key: str, lines: tuple[int, int]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_text(text)
+    first, second = lines
+    assert caught.value.what == f"{key} is set twice, in line {first} and in line {second}"
+    assert caught.value.where == f"orthogon.yaml, line {second}"
+    assert "Keep one" in caught.value.remedy
+
+
+def test_a_key_that_one_setting_sets_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="training.lr is set twice") as caught:
+        apply_sets({}, ["training={lr: 0.1, lr: 0.5}"])
+    assert caught.value.where == "--set training={lr: 0.1, lr: 0.5}"
+    assert apply_sets({}, ["training.lr=0.1", "training.lr=0.5"]) == {"training": {"lr": 0.5}}  # said later, meant so
+
+
+def test_the_same_key_in_two_sections_and_a_repeated_part_are_no_mistake() -> None:
+    text = "data: {source: &same d, test_source: *same}\ntask: {kind: tabular, dropout: 0}\ntraining: {lr: 1}\n"
+    assert parse_text(text)[0].data.test_source == "d"
+
+
 @pytest.mark.parametrize("text", ["- a\n- b\n", "just words\n"])
 def test_a_file_without_keys(text: str) -> None:
     with pytest.raises(ConfigError, match="holds no keys"):

@@ -92,10 +92,11 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
     """The config and the raw nested values of YAML text, with `--set` applied.
 
     Raises:
-        ConfigError: not YAML (with line and column), not a mapping, or as `parse`.
+        ConfigError: not YAML (with line and column), a key that stands there twice, not a mapping, or as `parse`.
     """
     try:
         values = yaml.safe_load(text)
+        twice = _twice(yaml.compose(text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{place}, line {mark.line + 1}, column {mark.column + 1}" if mark else place
@@ -104,6 +105,11 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
             where,
             "Check indentation, colons and quotes.",
         ) from error
+    if twice is not None:
+        key, first, second = twice
+        raise ConfigError(
+            f"{key} is set twice, in line {first} and in line {second}", f"{place}, line {second}", "Keep one of them."
+        )
     if not isinstance(values, dict):
         raise ConfigError("the file holds no keys", place, "Start with:\n\ndata:\n  source: PATH")
     if sets:
@@ -117,7 +123,7 @@ def apply_sets(values: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]
     """Nested values with each "a.b=value" put in; the value is read as YAML.
 
     Raises:
-        ConfigError: not of the form KEY=VALUE.
+        ConfigError: not of the form KEY=VALUE, or a value that sets one key twice.
     """
     changed = copy.deepcopy(dict(values))
     for assignment in sets:
@@ -126,8 +132,11 @@ def apply_sets(values: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]
             raise ConfigError(f'"{assignment}" is not KEY=VALUE', "--set", "For instance: --set training.lr=0.01")
         try:
             parsed = yaml.safe_load(value) if value else None
+            twice = _twice(yaml.compose(value)) if isinstance(parsed, dict) else None
         except yaml.YAMLError:
-            parsed = value
+            parsed, twice = value, None
+        if twice is not None:
+            raise ConfigError(f"{key.strip()}.{twice[0]} is set twice", f"--set {assignment}", "Keep one of them.")
         if isinstance(parsed, str):  # YAML 1.1 reads 1e-3 as text; people mean a number
             with contextlib.suppress(ValueError):
                 parsed = float(parsed)
@@ -265,6 +274,29 @@ def _contradictions(config: ProjectConfig) -> list[tuple[str, str, str]]:
         both = f"training.accumulate={training.accumulate} exceeds training.batch_size={training.batch_size}"
         found.append(("training.accumulate", both, "A part holds at least one example: lower accumulate."))
     return found
+
+
+def _twice(root: yaml.Node | None) -> tuple[str, int, int] | None:
+    """The first key that a mapping holds twice: (dotted key, its two lines); YAML itself would keep the last."""
+    seen: set[int] = set()  # a node that an alias stands for may hold itself
+
+    def visit(node: yaml.Node | None, prefix: str) -> Iterator[tuple[str, int, int]]:
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                yield from visit(value, prefix)
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = f"{prefix}{key.value}", key.start_mark.line + 1
+                if name in lines:
+                    yield name, lines[name], line
+                lines[name] = line
+                yield from visit(value, name + ".")
+
+    return next(visit(root, ""), None)
 
 
 def _lines(text: str) -> dict[str, int]:
