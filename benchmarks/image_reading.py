@@ -50,7 +50,7 @@ def our_epochs(examples: FolderImages, size: int, workers: int) -> Callable[[int
     number = {name: k for k, name in enumerate(sorted(set(examples.labels)))}
     labels = [number[label] for label in examples.labels]
 
-    def get(i: int, generator: np.random.Generator) -> tuple[np.ndarray, int]:
+    def get(i: int, epoch: int) -> tuple[np.ndarray, int]:
         return examples.load(i, size, channels=3, resize="squash"), labels[i]
 
     def collate(batch: list[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.Tensor]:

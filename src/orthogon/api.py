@@ -24,7 +24,7 @@ import numpy as np
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.metrics.intervals import estimate, gap_interval, interval
 from orthogon.metrics.select import Candidate, select
-from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, with_kind
+from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
 from orthogon.run import folder as run_folder
@@ -726,11 +726,7 @@ def inspect_data(
     from orthogon.project.project import TASK_OF, check_kind
     from orthogon.tasks import task_class
 
-    data: dict[str, Any] = {"source": _absolute(source)}
-    if target is not None:
-        targets = [target] if isinstance(target, str) else list(target)
-        data["target"] = targets[0] if len(targets) == 1 else targets
-    config = parse(apply_sets({"data": data}, sets))
+    config = parse(apply_sets({"data": _data_section(source, target)}, sets))
     examples = read(config.data)
     kind = config.task.get("kind") or TASK_OF[examples.modality]
     check_kind(kind, examples)
@@ -742,7 +738,75 @@ def inspect_data(
         if not any(finding.severity == "error" for finding in findings):
             raise
         return Inspection(examples, Splits({}, "Not split: see the errors below."), findings, kind)
-    return Inspection(examples, splits, check(examples, splits) if checks else [], kind)
+    findings = [*check(examples, splits), *task.findings(examples.take(splits["train"]))] if checks else []
+    return Inspection(examples, splits, findings, kind)
+
+
+def _data_section(source: str, target: str | Sequence[str] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"source": _absolute(source)}
+    if target is not None:
+        targets = [target] if isinstance(target, str) else list(target)
+        data["target"] = targets[0] if len(targets) == 1 else targets
+    return data
+
+
+PREVIEWED, PREVIEWED_EPOCHS = 5, 7  # pictures of a preview, and how often each is shown varied
+
+
+def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict[str, Any]:
+    """A picture of what training will see: a few examples of train, each beside its first epochs.
+
+    Args:
+        source: data, or a project folder, whose config then says how pictures are varied.
+        out: PNG to write.
+    Returns:
+        file, changes (in words), and the places of the examples.
+    Raises:
+        UsageError: the file exists, the data holds no pictures, or nothing is varied.
+    """
+    from orthogon.data.read import is_project, read
+    from orthogon.data.split import make_splits
+    from orthogon.project.project import TASK_OF, check_kind
+    from orthogon.report.plots import to_png, varied_pictures
+    from orthogon.tasks import task_class
+    from orthogon.tasks.image_classification import ImageClassification
+
+    place = Path(out)
+    refuse_to_write(place)
+    if is_project(Path(source)):
+        config = Project(source).config(sets)
+        examples = Project(source).read(config)
+    else:
+        config = parse(apply_sets({"data": _data_section(source, None)}, sets))
+        examples = read(config.data)
+    kind = config.task.get("kind") or TASK_OF[examples.modality]
+    check_kind(kind, examples)
+    config = with_kind(config, kind)
+    task = task_class(kind)(config.task_config(), seed=config.seed)
+    if not isinstance(task, ImageClassification):
+        raise UsageError(
+            f"{kind} data is not varied: there is nothing to preview", source, "Name a folder of pictures."
+        )
+    splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
+    train = examples.take(splits["train"])
+    config = resolve(config, kind, task.suggest(train))
+    task = ImageClassification(config.task_config(), seed=config.seed)
+    task.fit(train)
+    if not task.augments:
+        raise UsageError(
+            "pictures are not varied: training sees them as they are",
+            "task.augment.strength",
+            "For instance: --set task.augment.strength=1 --set task.augment.rotation=20",
+        )
+    rows, originals, epochs = task.preview(train, PREVIEWED, PREVIEWED_EPOCHS)
+    names = [str(train[int(row)].target) for row in rows]
+    notes = [
+        ["" if share == 1 else f"own {share:.0%}, {names[k]} {1 - share:.0%}" for k in partners]
+        for _, partners, share in epochs
+    ]
+    title = task.config.augment.in_words()
+    to_png(varied_pictures(originals, np.stack([each for each, _, _ in epochs]), names, notes, title), place)
+    return {"file": str(place), "changes": title, "examples": [str(train[int(row)].origin) for row in rows]}
 
 
 # -- parts ------------------------------------------------------------------------------------------------------

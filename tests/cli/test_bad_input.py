@@ -642,3 +642,36 @@ def test_nan_loss(desk: Desk) -> None:
         says = ["t-orthogon/runs/0001: run 0001 failed: step 2: the loss is nan", "Lower training.lr", "orthogon train"]
         desk.refused("diagnose", "1", code=1, says=says)
         assert desk.run("train", "--resume")[0] == 1
+
+
+# -- augmentation -------------------------------------------------------------------------------------------------
+
+
+def test_a_preview_shows_what_training_sees_and_overwrites_nothing(desk: Desk) -> None:
+    desk.pictures()
+    words = ("data", "preview", "photos", "--set", "task.augment.rotation=30", "--set", "task.augment.cutmix=1")
+    code, out, _ = desk.run(*words)
+    assert code == 0
+    assert "turn ±30°" in out
+    assert "CutMix 1" in out
+    assert "Written to preview.png" in out
+    with Image.open(desk.folder / "preview.png") as picture:
+        assert picture.width > 1000
+        assert picture.height > 5 * 84 * 2
+    desk.refused(*words, code=2, says=["preview.png exists already", "Choose another name with -o"])
+
+
+def test_a_preview_of_what_is_not_varied_is_refused(desk: Desk) -> None:
+    desk.pictures()
+    sets = ("--set", "task.augment.strength=0", "--set", "task.augment.flip=0")
+    says = ["pictures are not varied", "task.augment.strength", "--set task.augment.strength=1"]
+    desk.refused("data", "preview", "photos", *sets, code=2, says=says)
+    desk.refused("data", "preview", "iris", code=2, says=["tabular data is not varied", "Name a folder of pictures."])
+
+
+def test_a_contradicting_augmentation_is_said_by_the_check(desk: Desk) -> None:
+    desk.pictures(classes=("b", "d"))
+    says = ["Pictures are mirrored", '"b", "d"', "Set task.augment.flip=0."]
+    desk.goes_on("data", "check", "photos", "--set", "task.augment.flip=0.5", says=says)
+    says = ["task.augment.rotatoin", "unknown key", "rotation"]
+    desk.refused("data", "check", "photos", "--set", "task.augment.rotatoin=3", code=2, says=says)

@@ -140,6 +140,7 @@ def test_start_and_train_tell_json_alone(told: dict[str, Any]) -> None:
         (["data", "synthesise", "dates", "-n", "20", "-o", "more-dates"], "examples"),
         (["data", "check", "people.csv", "--target", "buys"], "findings"),
         (["data", "split", "people.csv", "--target", "buys", "-o", "told-splits.csv"], "file"),
+        (["data", "preview", "digits", "-o", "told.png"], "changes"),
         (["predict", "told.csv", "-o", "told-answers.csv"], "answered"),
         (["evaluate", "people.csv"], "figures"),
         (["compare", "1", "2", "--project", "told"], "selection"),

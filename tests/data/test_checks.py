@@ -13,13 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from orthogon.data.checks import check
+from orthogon.data.augment import AugmentConfig
+from orthogon.data.checks import check, contradicting_augmentation
 from orthogon.data.config import DataConfig
 from orthogon.data.examples import Examples, Finding, Origin, Splits
 from orthogon.data.images import ArrayImages
 from orthogon.data.read import read
 from orthogon.data.split import make_splits
 from orthogon.data.strings import StringPairs
+from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig
 
 
 def clean_frame(n: int = 600, seed: int = 0) -> pd.DataFrame:
@@ -367,3 +369,56 @@ def test_ten_million_keys_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     found = named(check(photos), "duplicate-exact")
     assert "in a sample of 150" in found.message
     assert 30 < found.count < 75
+
+
+# -- augmentation -------------------------------------------------------------------------------------------------
+
+
+def signs(names: tuple[str, ...], channels: int = 3) -> ArrayImages:
+    images = np.random.default_rng(0).integers(0, 255, (24, 12, 12, channels), dtype=np.uint8)
+    return ArrayImages(images, np.array(names)[np.arange(24) % len(names)], "signs")
+
+
+@pytest.mark.parametrize(("names", "said"), [
+    (("3", "7", "8"), '"3", "7", "8"'),
+    (("b", "d"), '"b", "d"'),
+    (("cat", "turn left"), '"turn left"'),
+    (tuple("abcdefgh"), '"a", "b", "c", "d", "e" and others'),
+])  # fmt: skip
+def test_mirrored_signs_are_named(names: tuple[str, ...], said: str) -> None:
+    (finding,) = contradicting_augmentation(signs(names), AugmentConfig(flip=0.5))
+    assert (finding.code, finding.severity, finding.places) == ("augment-flip", "warning", ("signs",))
+    assert f"a mirror image of {said} is no longer of its class" in finding.message
+    assert finding.remedy == "Set task.augment.flip=0."
+    assert contradicting_augmentation(signs(names), AugmentConfig(flip=0.0)) == []
+    assert contradicting_augmentation(signs(("cat", "dog")), AugmentConfig(flip=0.5)) == []
+
+
+@pytest.mark.parametrize("names", [("1", "6", "9"), ("look up", "look_down"), ("six", "nine", "ten")])
+def test_large_turns_that_make_one_class_of_another_are_named(names: tuple[str, ...]) -> None:
+    (finding,) = contradicting_augmentation(signs(names), AugmentConfig(strength=1, rotation=180))
+    assert finding.code == "augment-rotation"
+    assert "up to 180 degrees" in finding.message
+    assert finding.remedy == "Set task.augment.rotation to 60 or less."
+    assert contradicting_augmentation(signs(names), AugmentConfig(rotation=180)) == [finding]  # strength still open
+    for quiet in ({"rotation": 30, "strength": 1}, {"rotation": 180, "strength": 0.2}):
+        assert contradicting_augmentation(signs(names), AugmentConfig(**quiet)) == []
+    assert contradicting_augmentation(signs(("1", "9", "4")), AugmentConfig(strength=1, rotation=180)) == []
+
+
+def test_tinted_grey_pictures_are_named_however_they_are_stored() -> None:
+    stored = signs(("cat", "dog"), channels=1)
+    as_colour = ArrayImages(np.repeat(stored.images, 3, axis=3), stored.labels, "signs")
+    for grey in (stored, as_colour):
+        (finding,) = contradicting_augmentation(grey, AugmentConfig(strength=1, color=20, pca=0.1))
+        assert finding.code == "augment-color"
+        assert finding.remedy.startswith("Set task.augment.color and task.augment.pca to 0")
+        assert contradicting_augmentation(grey, AugmentConfig(strength=1)) == []
+    assert contradicting_augmentation(signs(("cat", "dog")), AugmentConfig(strength=1, color=20)) == []
+
+
+def test_what_is_suggested_for_pictures_never_contradicts_them() -> None:
+    for examples in (signs(("b", "d")), signs(("6", "9"), channels=1), pictures()):
+        chosen = ImageClassification(ImageClassificationConfig()).suggest(examples)
+        settings = {key.rpartition(".")[2]: value for key, value in chosen.items() if key.startswith("task.augment.")}
+        assert contradicting_augmentation(examples, AugmentConfig(**settings)) == []

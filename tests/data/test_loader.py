@@ -56,8 +56,9 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
     ]
 
 
-def shifted(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-    return batch[0] + torch.rand(len(batch[0]), 1, generator=generator), batch[1]
+def shifted(batch: tuple[Tensor, ...], epoch: int) -> tuple[Tensor, ...]:
+    drawn = [np.random.default_rng((epoch, i)).random() for i in batch[1].tolist()]
+    return batch[0] + torch.tensor(drawn)[:, None], batch[1]
 
 
 @pytest.mark.parametrize("start", range(6))
@@ -98,11 +99,12 @@ def test_user_errors_name_value_place_and_remedy() -> None:
         MemoryLoader((torch.zeros(3), torch.zeros(4)), 2, 0)
 
 
-def identity(i: int, rng: np.random.Generator) -> int:
+def identity(i: int, epoch: int) -> int:
     return i
 
 
-def noisy(i: int, rng: np.random.Generator) -> tuple[Any, int]:
+def noisy(i: int, epoch: int) -> tuple[Any, int]:
+    rng = np.random.default_rng((epoch, i))
     return np.full(3, i, dtype=np.float32) + rng.random(3, dtype=np.float32), i
 
 
@@ -136,5 +138,5 @@ def test_reading_files_leaves_the_global_generator_alone() -> None:
 
 
 def test_the_caller_may_collate() -> None:
-    ragged = FileLoader(lambda i, rng: list(range(i)), 4, 2, seed=0, shuffle=False, collate=list)
+    ragged = FileLoader(lambda i, epoch: list(range(i)), 4, 2, seed=0, shuffle=False, collate=list)
     assert list(ragged.batches(0)) == [[[], [0]], [[0, 1], [0, 1, 2]]]

@@ -86,7 +86,7 @@ def digits() -> ReportData:
     diagnosis = diagnose({"train": train, "dev": dev, "test": test}, metric)
     config = {
         "data": {"source": "digits", "dev": None},
-        "task": {"kind": "image_classification", "width": 32, "depth": 2, "dropout": 0.0, "augment": 0.3},
+        "task": {"kind": "image_classification", "width": 32, "depth": 2, "dropout": 0.0, "augment": {"strength": 0.3}},
         "training": {"lr": 0.002, "epochs": 50, "batch_size": 64, "weight_decay": 0.01, "label_smoothing": 0.0},
     }
     sizes = {"train": 1077, "dev": 360, "test": 360}

@@ -32,7 +32,7 @@ TRAINING = {
     "patience": None,
 }
 IMAGES = {
-    "task": {"kind": "image_classification", "width": 32, "depth": 1, "dropout": 0.0, "augment": 0.5},
+    "task": {"kind": "image_classification", "width": 32, "depth": 1, "dropout": 0.0, "augment": {"strength": 0.5}},
     "training": TRAINING,
     "data": {"target_domain": None},
 }
@@ -64,13 +64,16 @@ def test_every_knob_changes_what_it_says():
     assert change("longer training", IMAGES, BIAS) == {"training.epochs": 40}
     assert change("longer training", STRINGS, BIAS) == {"training.steps": 1800}
     assert change("learning-rate race", IMAGES, BIAS) == {"training.lr_race": True}
-    assert change("less regularisation", IMAGES, BIAS) == {"task.augment": 0.25, "training.weight_decay": 0.001}
-    assert change("stronger augmentation", IMAGES, VARIANCE) == {"task.augment": 1.0}
+    assert change("less regularisation", IMAGES, BIAS) == {
+        "task.augment.strength": 0.25,
+        "training.weight_decay": 0.001,
+    }
+    assert change("stronger augmentation", IMAGES, VARIANCE) == {"task.augment.strength": 1.0}
     assert change("more dropout", IMAGES, VARIANCE) == {"task.dropout": 0.2}
     assert change("more weight decay", IMAGES, VARIANCE) == {"training.weight_decay": 0.03}
     assert change("label smoothing", IMAGES, VARIANCE) == {"training.label_smoothing": 0.1}
     assert change("early stopping", IMAGES, VARIANCE) == {"training.patience": 5}
-    together = {"task.augment": 1.0, "task.dropout": 0.2, "training.weight_decay": 0.03}
+    together = {"task.augment.strength": 1.0, "task.dropout": 0.2, "training.weight_decay": 0.03}
     assert change("regularisers together", IMAGES, VARIANCE, 0.2) == together
     assert change("more data", IMAGES, VARIANCE) == {}  # a person's
     held_back = {**IMAGES, "data": {"train_fraction": 0.06}}
@@ -83,7 +86,13 @@ def test_a_knob_without_its_field_or_at_its_limit_does_not_apply():
     assert change("stronger augmentation", STRINGS, VARIANCE) is None
     assert change("regularisers together", IMAGES, VARIANCE, 0.05) is None
     full = {
-        "task": {"width": 4096, "depth": 16, "dropout": 0.5, "augment": 1.0, "targets": {"price": "regression"}},
+        "task": {
+            "width": 4096,
+            "depth": 16,
+            "dropout": 0.5,
+            "augment": {"strength": 1.0},
+            "targets": {"price": "regression"},
+        },
         "training": {**TRAINING, "lr_race": True, "weight_decay": 1.0, "patience": 3},
         "data": {},
     }
@@ -122,7 +131,7 @@ def test_steps_aim_at_the_primary_cause_and_promise_at_most_its_gap():
     assert steps[-1].who == "you"
     assert steps[-1].overrides == {}
     assert steps[0].who == "orthogon"
-    assert steps[0].title == "stronger augmentation (task.augment 1.0)"
+    assert steps[0].title == "stronger augmentation (task.augment.strength 1.0)"
 
 
 def test_a_step_that_did_not_help_is_not_offered_again():

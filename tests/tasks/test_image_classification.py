@@ -13,9 +13,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
+from orthogon.data.augment import AugmentConfig
 from orthogon.data.config import DataConfig
 from orthogon.data.images import ArrayImages, read_image_folder
 from orthogon.errors import DataError
+from orthogon.project.config import put
 from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig, class_weights
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
@@ -34,11 +36,18 @@ def corners(n: int = 120, side: int = 8, seed: int = 0, channels: int = 1) -> Ar
     return ArrayImages(images, labels, "corners")
 
 
+def section(chosen: dict[str, Any], name: str) -> dict[str, Any]:
+    """One section of what is suggested by dotted keys, as nested values."""
+    nested: dict[str, Any] = {}
+    for key, value in chosen.items():
+        put(nested, key, value)
+    return dict(nested[name])
+
+
 def made(examples: ArrayImages, **settings: Any) -> ImageClassification:
     """A fitted task with the suggested config, but as small as a test wants it."""
-    small = {"width": 8, "stages": 2, "stem_stride": 1, "dropout": 0.0, "augment": 0.0, "flip": False}
-    chosen = ImageClassification(ImageClassificationConfig()).suggest(examples)
-    chosen = {key[5:]: value for key, value in chosen.items() if key.startswith("task.")}
+    small = {"width": 8, "stages": 2, "stem_stride": 1, "dropout": 0.0, "augment": {"strength": 0.0, "flip": 0.0}}
+    chosen = section(ImageClassification(ImageClassificationConfig()).suggest(examples), "task")
     task = ImageClassification(ImageClassificationConfig(**{**chosen, **small, **settings}))
     task.fit(examples)
     return task
@@ -56,10 +65,12 @@ def trained(task: ImageClassification, train: ArrayImages, dev: ArrayImages | No
 
 def test_every_open_field_is_suggested_and_every_suggestion_is_a_field() -> None:
     chosen = ImageClassification(ImageClassificationConfig()).suggest(corners())
-    config = ImageClassificationConfig(**{k[5:]: v for k, v in chosen.items() if k.startswith("task.")})
-    TrainingConfig(**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")})
-    assert [name for name, value in config.model_dump().items() if value is None] == []
-    assert [name for name, f in ImageClassificationConfig.model_fields.items() if not f.description] == ["kind"]
+    config = ImageClassificationConfig(**section(chosen, "task"))
+    TrainingConfig(**section(chosen, "training"))
+    values = {**config.model_dump(), **config.augment.model_dump()}
+    assert [name for name, value in values.items() if value is None] == []
+    fields = {**ImageClassificationConfig.model_fields, **AugmentConfig.model_fields}
+    assert [name for name, field in fields.items() if not field.description] == ["kind"]
 
 
 @pytest.mark.parametrize(("side", "channels", "names", "flips"), [
@@ -75,7 +86,9 @@ def test_pictures_are_mirrored_only_where_that_is_safe(
 ) -> None:
     images = np.random.default_rng(0).integers(0, 255, (8, side, side, channels), dtype=np.uint8)
     examples = ArrayImages(images, np.array(names)[np.arange(8) % 2])
-    assert ImageClassification(ImageClassificationConfig()).suggest(examples)["task.flip"] is flips
+    assert ImageClassification(ImageClassificationConfig()).suggest(examples)["task.augment.flip"] == (
+        0.5 if flips else 0
+    )
 
 
 def test_small_pictures_keep_their_size_and_large_ones_become_64() -> None:
@@ -185,7 +198,7 @@ def batches_of(task: ImageClassification, train: ArrayImages, start: int = 0) ->
 
 def test_augmented_batches_come_again_in_the_middle_of_an_epoch() -> None:
     train = corners(200)
-    task = made(train, augment=1.0, flip=True, erase=0.3)
+    task = made(train, augment={"strength": 1.0, "flip": 0.5, "erase": 0.3})
     whole, rest = batches_of(task, train), batches_of(task, train, start=2)
     assert len(whole) == 4
     assert len(rest) == 2
@@ -202,6 +215,118 @@ def test_pictures_too_many_for_memory_are_read_again_and_give_the_same_batches()
     read = batches_of(made(train, size=128, memory_mib=1), train)  # 80 · 128² bytes = 1.25 MiB
     for ours, theirs in zip(held, read, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+VARIED = {"strength": 1.0, "flip": 0.5, "rotation": 20, "shear": 10, "warp": 0.05, "color": 20, "pca": 0.5, "crop": 0.2}
+
+
+def all_of(objective: Any, epoch: int, start: int = 0) -> list[tuple[torch.Tensor, ...]]:
+    return [tuple(batch) for batch in objective.batches(epoch, start)]
+
+
+def same(ours: list[tuple[torch.Tensor, ...]], theirs: list[tuple[torch.Tensor, ...]]) -> bool:
+    return all(torch.equal(a, b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
+
+
+@pytest.mark.system("aug.pipeline")
+@pytest.mark.parametrize("mixing", [{}, {"mixup": 0.4, "cutmix": 1.0}])
+def test_what_training_sees_follows_from_seed_epoch_and_example(mixing: dict[str, float]) -> None:
+    """In memory, from files by no worker and by four, in the middle of an epoch: the same bits."""
+    train = corners(60, side=160, channels=3)
+    settings = {"size": 96, "augment": {**VARIED, **mixing}}
+    held = made(train, **settings)
+    read = made(train, **settings, memory_mib=1)  # 60 · 3 · 96² bytes = 1.6 MiB
+
+    def objective(task: ImageClassification, workers: int = 0) -> Any:
+        training = TRAINING.model_copy(update={"batch_size": 16, "workers": workers})
+        return task.objective(task.network(), train, None, training)
+
+    memory, files, four = objective(held), objective(read), objective(read, workers=4)
+    assert memory._pixels is not None
+    assert files._pixels is None
+    epochs = [all_of(memory, epoch) for epoch in (1, 2)]
+    assert not torch.equal(epochs[0][0][0], epochs[1][0][0])
+    for epoch, whole in enumerate(epochs, 1):
+        assert len(whole[0]) == (4 if mixing else 2)
+        assert same(whole, all_of(files, epoch))
+        assert same(whole, all_of(four, epoch))
+    assert same(epochs[1][2:], all_of(four, 2, start=2))
+
+
+@pytest.mark.system("aug.pipeline")
+def test_workers_vary_the_pictures_so_that_the_training_process_need_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = corners(40, side=128, channels=3)
+    task = made(train, size=128, memory_mib=1, augment=VARIED)
+    here = []
+    plain = ImageClassification.augmented
+    monkeypatch.setattr(ImageClassification, "augmented", lambda *args: here.append(1) or plain(*args))
+    for workers, calls in ((0, 40), (2, 0)):
+        here.clear()
+        training = TRAINING.model_copy(update={"batch_size": 16, "workers": workers})
+        assert len(all_of(task.objective(task.network(), train, None, training), 1)) == 3
+        assert len(here) == calls
+
+
+@pytest.mark.system("aug.color")
+def test_a_picture_keeps_its_form_in_any_batch_and_its_label() -> None:
+    train = corners(40, channels=3)
+    task = made(train, augment={"strength": 1.0, "flip": 0.5, "color": 30})
+    seen = {}
+    for size in (7, 40):
+        objective = task.objective(task.network(), train, None, TRAINING.model_copy(update={"batch_size": size}))
+        order_of = np.concatenate([batch[1].numpy() for batch in objective.batches(1)])
+        images = torch.cat([batch[0] for batch in objective.batches(1)])
+        seen[size] = (images, order_of)
+    assert torch.equal(seen[7][0], seen[40][0])
+    plain = made(train).objective(task.network(), train, None, TRAINING.model_copy(update={"batch_size": 40}))
+    assert np.array_equal(seen[40][1], next(iter(plain.batches(1)))[1].numpy())
+
+
+def test_mixed_pictures_have_the_loss_of_both_labels() -> None:
+    train = corners(12)
+    task = made(train, augment={"strength": 1.0, "flip": 0.0, "mixup": 1.0})
+    network = task.network().eval()
+    training = TRAINING.model_copy(update={"batch_size": 12, "class_weights": {"north": 3.0}})
+    objective = task.objective(network, train, None, training)
+    images, truth, partner, share = next(iter(objective.batches(1)))
+    assert 0 < float(share[0]) < 1
+    assert bool((share == share[0]).all())
+    total, count, _ = objective.loss((images, truth, partner, share))
+    own, other = (F.cross_entropy(network(images), t, reduction="none") for t in (truth, partner))
+    weight = torch.tensor([3.0, 1.0])
+    lam = float(share[0])
+    by_hand = (lam * own * weight[truth] + (1 - lam) * other * weight[partner]).sum()
+    assert total.item() == pytest.approx(by_hand.item(), rel=1e-5)
+    assert count == pytest.approx(float((lam * weight[truth] + (1 - lam) * weight[partner]).sum()))
+    pieces = objective.split((images, truth, partner, share), 3)  # accumulation: the same sums
+    sums = [objective.loss(piece)[:2] for piece in pieces]
+    assert sum(loss.item() for loss, _ in sums) == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_training_on_mixed_pictures_learns_and_is_measured_on_whole_ones() -> None:
+    train, dev = corners(200), corners(60, seed=9)
+    task = made(train, augment={"strength": 1.0, "flip": 0.0, "rotation": 0, "mixup": 0.2, "cutmix": 1.0})
+    network = trained(task, train, dev)
+    assert task.objective(network, train, dev, TRAINING).evaluate()["error"] == 0.0
+
+
+def test_the_first_runs_configs_say_the_same_as_ever() -> None:
+    """What a run kept before `augment` was a section: its keys beside it, its strength alone."""
+    kept = {"kind": "image_classification", "augment": 0.5, "flip": True, "rotation": 20.0, "scale": 0.1, "shift": 0.08}
+    config = ImageClassificationConfig(**kept, contrast=0.2, brightness=0.05, erase=0.3)
+    assert config.augment == AugmentConfig(strength=0.5, flip=0.5, rotation=20.0, erase=0.3)
+    assert ImageClassificationConfig(augment=None, flip=False).augment == AugmentConfig(flip=0.0)
+    assert ImageClassificationConfig(**config.model_dump()) == config
+    with pytest.raises(ValueError, match=r"task\.flip and task\.augment\.flip are both set: keep task\.augment\.flip"):
+        ImageClassificationConfig(flip=True, augment={"flip": 0.5})
+
+
+def test_a_task_kept_before_colours_were_measured_loads() -> None:
+    task = made(corners())
+    state = {name: value for name, value in task.state().items() if name != "colors"}
+    other = ImageClassification(task.config)
+    other.load_state(state)
+    assert other.colors == []
 
 
 def test_unlabelled_pictures_are_not_trained_on() -> None:
@@ -410,8 +535,8 @@ def test_digits_reach_the_promised_error_with_defaults() -> None:
     splits = make_splits(examples, DataConfig(source="digits"), task.strata(examples), 0)
     train, dev, test = (examples.take(splits[name]) for name in ("train", "dev", "test"))
     chosen = task.suggest(train)
-    config = ImageClassificationConfig(**{k[5:]: v for k, v in chosen.items() if k.startswith("task.")})
-    training = TrainingConfig(**{k[9:]: v for k, v in chosen.items() if k.startswith("training.")})
+    config = ImageClassificationConfig(**section(chosen, "task"))
+    training = TrainingConfig(**section(chosen, "training"))
     task = ImageClassification(config)
     task.fit(train)
     torch.manual_seed(0)

@@ -47,14 +47,17 @@ class Blobs(LoaderObjective):
         if workers:
             super().__init__(net, FileLoader(self._one, 120, 16, seed=seed, workers=workers))
         else:
-            super().__init__(net, MemoryLoader((self.x[:120], self.y[:120]), 16, seed, transform=self._augment))
+            super().__init__(
+                net, MemoryLoader((self.x[:120], self.y[:120], torch.arange(120)), 16, seed, transform=self._augment)
+            )
 
-    def _one(self, i: int, generator: np.random.Generator) -> tuple[Any, Any]:
-        return self.x[i] + 0.1 * torch.from_numpy(generator.standard_normal(16)).float(), self.y[i]
+    def _one(self, i: int, epoch: int) -> tuple[Any, Any]:
+        noise = np.random.default_rng((epoch, i)).standard_normal(16)
+        return self.x[i] + 0.1 * torch.from_numpy(noise).float(), self.y[i]
 
-    @staticmethod
-    def _augment(batch: tuple[Tensor, ...], generator: torch.Generator) -> tuple[Tensor, ...]:
-        return batch[0] + 0.1 * torch.randn(batch[0].shape, generator=generator), batch[1]
+    def _augment(self, batch: tuple[Tensor, ...], epoch: int) -> tuple[Tensor, ...]:
+        rows = batch[2].tolist()
+        return tuple(torch.stack(list(part)) for part in zip(*(self._one(i, epoch) for i in rows), strict=True))
 
     def loss(self, batch: Any) -> LossSum:
         self.losses += 1

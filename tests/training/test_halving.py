@@ -16,6 +16,7 @@ from orthogon.data.config import DataConfig
 from orthogon.data.examples import Examples
 from orthogon.data.read import read
 from orthogon.errors import TrainingError
+from orthogon.project.config import put
 from orthogon.tasks import task_class
 from orthogon.tasks.task import Task
 from orthogon.training.config import TrainingConfig
@@ -122,8 +123,10 @@ def made(kind: str, folder: Path) -> tuple[Task, nn.Module, Examples]:
     config = {"source": str(source), **more.get(kind, {})}
     examples = read(DataConfig.model_validate(config))
     cls = task_class(kind)
-    suggested = {k[5:]: v for k, v in cls(cls.Config(kind=kind)).suggest(examples).items() if k.startswith("task.")}
-    task = cls(cls.Config(kind=kind, **suggested))
+    suggested: dict[str, Any] = {"task": {"kind": kind}}
+    for key, value in cls(cls.Config(kind=kind)).suggest(examples).items():
+        put(suggested, key, value)
+    task = cls(cls.Config(**suggested["task"]))
     train = examples.take(np.arange(200))
     task.fit(train)
     return task, task.network().eval(), examples.take(np.arange(200, 300))

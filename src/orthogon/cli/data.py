@@ -98,6 +98,32 @@ def check(source: Source, target: Target = None, sets: SetOption = None, as_json
 
 
 @group.command()
+def preview(
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="Folder of pictures, built-in name, or project folder.")
+    ],
+    out: Annotated[
+        str, typer.Option("-o", "--out", metavar="FILE", help="PNG to write; an existing file is left alone.")
+    ] = "preview.png",
+    sets: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """A picture of what training will see: a few examples, each beside its varied forms.
+
+    [bold]Example[/]: orthogon data preview photos/ --set task.augment.rotation=30
+    """
+    from orthogon import api
+
+    written = api.preview_data(source, out, sets=sets or [])
+    if as_json:
+        print_json(written)
+    else:
+        shown = console()
+        shown.print(f"Train's pictures are varied: {written['changes']}.")
+        shown.print(f"Written to {written['file']}")
+
+
+@group.command()
 def split(
     source: Source,
     target: Target = None,

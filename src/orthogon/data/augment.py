@@ -102,6 +102,32 @@ class AugmentConfig(BaseModel):
         """What stands in the declaration times the strength."""
         return float(getattr(self, name)) * (self.strength or 0.0)
 
+    def in_words(self) -> str:
+        """Every change that is made, with its amount and its chance where that is not 1."""
+        told = {
+            "crop": "crop up to {:.0%} away",
+            "rotation": "turn ±{:g}°",
+            "scale": "scale ±{:.0%}",
+            "shift": "shift ±{:.0%}",
+            "shear": "shear ±{:g}°",
+            "warp": "warp ±{:.0%}",
+            "contrast": "contrast ±{:.0%}",
+            "brightness": "brightness ±{:.0%}",
+            "color": "colour ±{:g} levels",
+            "pca": "main colours ±{:g}",
+            "erase": "erase up to {:.0%} of the side",
+            "mixup": "mixup {:g}",
+            "cutmix": "CutMix {:g}",
+        }
+        changes = ["mirror half the time" if self.flip == 0.5 else f"mirror {self.flip:.0%} of the time"]
+        for name in NAMES:
+            chance = self.chance.get(name, 1.0)
+            if self.amount(name) and chance:
+                changes.append(
+                    told[name].format(self.amount(name)) + (f" ({chance:.0%} of the time)" if chance < 1 else "")
+                )
+        return ", ".join(changes if self.flip else changes[1:])
+
     @property
     def active(self) -> bool:
         """Whether anything is ever changed."""

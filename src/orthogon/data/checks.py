@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from orthogon.data.augment import AugmentConfig, sided
 from orthogon.data.examples import SPLIT_NAMES, Examples, Finding, Severity, Splits, plural
 from orthogon.data.split import Difference, differ
 
@@ -627,6 +628,61 @@ def row_order(data: _Data) -> Iterator[Finding]:
                 data.places([0]),
                 f'Leave it out: data.ignore=["{name}"].',
             )
+
+
+# -- augmentation -------------------------------------------------------------------------------------------------
+
+MOST_TURN = 60.0  # degrees; from here on a turned 6 begins to look like a 9
+TURNED = (("6", "9"), ("six", "nine"), ("b", "q"), ("d", "p"), ("n", "u"), ("m", "w"), ("up", "down"))
+COLOR_SAMPLE = 64  # pictures that are looked at for colour
+
+
+def contradicting_augmentation(examples: Examples, config: AugmentConfig) -> list[Finding]:
+    """Where a declared change makes of one class another, or of every picture what no picture is."""
+    names = sorted({str(target) for target in examples.targets() if target is not None})
+    words = [set(re.split(r"[\W_]+", name.casefold())) for name in names]
+    found = []
+
+    def add(code: str, message: str, count: int, remedy: str) -> None:
+        found.append(Finding(code, "warning", message, count, (examples.name,), remedy))
+
+    mirrored = sided(names)
+    if config.flip and mirrored:
+        shown = ", ".join(f'"{name}"' for name in mirrored[:SHOWN]) + (" and others" if len(mirrored) > SHOWN else "")
+        add(
+            "augment-flip",
+            f"Pictures are mirrored, but a mirror image of {shown} is no longer of its class: digits, letters and sides "
+            "have a left and a right.",
+            len(mirrored),
+            "Set task.augment.flip=0.",
+        )
+    turn = config.rotation * (1.0 if config.strength is None else config.strength)  # open: it will be 1
+    pairs = [pair for pair in TURNED if all(any(each in word for word in words) for each in pair)]
+    if turn > MOST_TURN and pairs:
+        a, b = pairs[0]
+        add(
+            "augment-rotation",
+            f'Pictures are turned by up to {turn:g} degrees, but a turned "{a}" is a "{b}".',
+            2 * len(pairs),
+            f"Set task.augment.rotation to {MOST_TURN:g} or less.",
+        )
+    painted = [name for name in ("color", "pca") if getattr(config, name)]
+    if painted and config.strength != 0 and not _colourful(examples):
+        keys = " and ".join(f"task.augment.{name}" for name in painted)
+        add(
+            "augment-color",
+            f"The pictures are grey, but {keys} would tint them as no picture is.",
+            len(examples),
+            f"Set {keys} to 0; contrast and brightness vary the light of grey pictures.",
+        )
+    return found
+
+
+def _colourful(examples: Examples) -> bool:
+    if getattr(examples, "channels", 3) == 1:
+        return False
+    rows = np.unique(np.linspace(0, len(examples) - 1, min(len(examples), COLOR_SAMPLE)).round().astype(int))
+    return any(np.ptp(np.asarray(examples[int(i)].input), axis=-1).any() for i in rows)
 
 
 # -- parts --------------------------------------------------------------------------------------------------------

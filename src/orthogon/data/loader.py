@@ -20,8 +20,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from orthogon.errors import UsageError
 
-Transform = Callable[[tuple[Tensor, ...], torch.Generator], tuple[Tensor, ...]]
-Get = Callable[[int, np.random.Generator], Any]
+Transform = Callable[[tuple[Tensor, ...], int], tuple[Tensor, ...]]
+Get = Callable[[int, int], Any]
 
 # Several batches are gathered at once: one large copy costs less than many small ones, while it stays in the cache.
 # CPU time of a batch of 64 pictures, gathered and read: 2 MiB 65 µs, 16 MiB 117 µs, one by one 91 µs (28 px grey).
@@ -51,8 +51,8 @@ class MemoryLoader:
         batch_size: examples in a global batch; the last one of an epoch may be smaller.
         seed: with the epoch number, decides the order.
         shuffle: False keeps the order; batches are then views of `tensors` and must not be changed in place.
-        transform: (batch, generator) -> batch, for augmentation; the generator (on the CPU) is seeded by
-            (seed, epoch, batch number, rank), so that a resumed epoch draws the same.
+        transform: (batch, epoch) -> batch, for augmentation. What it draws must follow from (seed, epoch, example)
+            alone, so that a resumed epoch draws the same: let one of the tensors number the examples.
         rank, world: this process and how many there are; each takes its contiguous share of every batch. A share is
             empty when a batch has fewer examples than there are processes.
     Raises:
@@ -89,7 +89,7 @@ class MemoryLoader:
     def batches(self, epoch: int, start: int = 0) -> Iterator[tuple[Tensor, ...]]:
         """The batches of this epoch from batch number `start` on."""
         batches = self._plain(epoch, start)
-        return batches if self.transform is None else self._transformed(batches, self.transform, epoch, start)
+        return batches if self.transform is None else (self.transform(batch, epoch) for batch in batches)
 
     def _plain(self, epoch: int, start: int) -> Iterator[tuple[Tensor, ...]]:
         device = self.tensors[0].device
@@ -109,28 +109,17 @@ class MemoryLoader:
                 mine = share(len(batch[0]), self.rank, self.world)
                 yield tuple(tensor[mine] for tensor in batch)
 
-    def _transformed(
-        self, batches: Iterator[tuple[Tensor, ...]], transform: Transform, epoch: int, start: int
-    ) -> Iterator[tuple[Tensor, ...]]:
-        generator = torch.Generator()
-        for number, batch in enumerate(batches, start):
-            entropy = np.random.SeedSequence((self.seed, epoch, number, self.rank)).generate_state(1, np.uint64)
-            generator.manual_seed(int(entropy[0] >> np.uint64(1)))
-            yield transform(batch, generator)
-
 
 class FileLoader:
     """Batches of examples that are read when they are needed, by worker processes if asked for.
 
-    The randomness of an example is seeded by (seed, epoch, its index), so that batches are the same for any number of
-    workers and after a resume in the middle of an epoch.
-
     Args:
-        get: (index, generator) -> example, a tuple of arrays, tensors and numbers; must be picklable where processes
-            are spawned rather than forked.
+        get: (index, epoch) -> example, a tuple of arrays, tensors and numbers; must be picklable where processes are
+            spawned rather than forked. What it draws must follow from (seed, epoch, index) alone: then batches are the
+            same for any number of workers and after a resume in the middle of an epoch.
         n: number of examples.
         batch_size: examples in a global batch.
-        seed: with the epoch number, decides the order and the examples' randomness.
+        seed: with the epoch number, decides the order.
         workers: loader processes, kept alive between epochs; 0 reads in this process.
         shuffle: False keeps the order.
         collate: list of examples -> batch; stacks arrays on a new first axis by default.
@@ -161,7 +150,7 @@ class FileLoader:
         self._sampler = _Batches(n, batch_size, seed, shuffle, rank, world)
         with _advice_on_workers_ignored():
             self._loader: DataLoader[Any] = DataLoader(
-                _Source(get, n, seed),
+                _Source(get, n),
                 batch_sampler=self._sampler,
                 num_workers=workers,
                 collate_fn=_stack if collate is None else collate,
@@ -202,15 +191,15 @@ class _Batches(Sampler[list[tuple[int, int]]]):
 
 
 class _Source(Dataset[Any]):
-    def __init__(self, get: Get, n: int, seed: int) -> None:
-        self.get, self.n, self.seed = get, n, seed
+    def __init__(self, get: Get, n: int) -> None:
+        self.get, self.n = get, n
 
     def __len__(self) -> int:
         return self.n
 
     def __getitem__(self, place: tuple[int, int]) -> Any:
         epoch, i = place
-        return self.get(i, np.random.default_rng((self.seed, epoch, i)))
+        return self.get(i, epoch)
 
 
 def _stack(examples: list[Any]) -> Any:

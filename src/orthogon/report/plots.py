@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -106,6 +107,51 @@ def to_png(figure: Figure, path: Path, dpi: int = 144) -> Path:
     with rc_context(_RC):
         figure.savefig(path, format="png", dpi=dpi)
     return path
+
+
+def varied_pictures(
+    originals: NDArray[np.uint8],
+    varied: NDArray[np.uint8],
+    names: Sequence[str],
+    notes: Sequence[Sequence[str]],
+    title: str,
+) -> Figure:
+    """A row a picture: as it is, and beside it what training sees of it in its first epochs.
+
+    Args:
+        originals: (n, S, S, C), as the network gets them where nothing is varied.
+        varied: (epochs, n, S, S, C).
+        names: (n,) class of each.
+        notes: (epochs, n) what stands under each, empty for nothing.
+        title: what is done, in words.
+    """
+    n, columns = len(originals), 1 + len(varied)
+    cell, gap, left, noted = 84, 8, 8, 14 if any(any(row) for row in notes) else 0
+    lines = textwrap.wrap(title, 104)
+    head = 46 + 14 * len(lines)
+    width, height = left + columns * (cell + gap) + 2 * gap, head + n * (cell + 2 * gap + noted + 8) - gap
+    with rc_context(_RC):
+        figure = Figure(figsize=(width / 72, height / 72))
+        figure.text(left / width, 1 - 8 / height, "What training sees", fontsize=12, weight="bold", va="top")
+        figure.text(left / width, 1 - 27 / height, "\n".join(lines), fontsize=9, color=MUTED, va="top", linespacing=1.3)
+        for row in range(n):
+            top = head + row * (cell + 2 * gap + noted + 8)
+            figure.text(left / width, 1 - (top - 3) / height, names[row], fontsize=9, weight="bold", va="bottom")
+            for column in range(columns):
+                start = left + column * (cell + gap) + (gap * 2 if column else 0)
+                axes = figure.add_axes((start / width, 1 - (top + cell) / height, cell / width, cell / height))
+                axes.set_axis_off()
+                picture = originals[row] if column == 0 else varied[column - 1][row]
+                grey = picture.shape[-1] == 1
+                smooth = "nearest" if picture.shape[0] < cell else "antialiased"
+                axes.imshow(picture[..., 0] if grey else picture, cmap="gray", vmin=0, vmax=255, interpolation=smooth)
+                heading = "as it is" if column == 0 else f"epoch {column}"
+                if row == 0 and column:
+                    figure.text(start / width, 1 - (top - 3) / height, heading, fontsize=9, color=MUTED, va="bottom")
+                if column and notes[column - 1][row]:
+                    below = 1 - (top + cell + 2) / height
+                    figure.text(start / width, below, notes[column - 1][row], fontsize=7, color=MUTED, va="top")
+    return figure
 
 
 def learning_curves(

@@ -122,7 +122,7 @@ def _lr_race(config: Config, gap: float) -> Overrides | None:
 
 def _less_regularisation(config: Config, gap: float) -> Overrides | None:
     changes: Overrides = {}
-    for key, small in (("task.dropout", 0.05), ("training.label_smoothing", 0.02), ("task.augment", 0.1)):
+    for key, small in (("task.dropout", 0.05), ("training.label_smoothing", 0.02), ("task.augment.strength", 0.1)):
         value = _number(config, key)
         if value:
             changes[key] = 0.0 if value <= 2 * small else round(value / 2, 4)
@@ -133,8 +133,8 @@ def _less_regularisation(config: Config, gap: float) -> Overrides | None:
 
 
 def _augmentation(config: Config, gap: float) -> Overrides | None:
-    strength = _number(config, "task.augment")
-    return None if strength is None or strength >= 1 else {"task.augment": round(min(1.0, strength + 0.5), 4)}
+    strength = _number(config, "task.augment.strength")
+    return None if strength is None or strength >= 1 else {"task.augment.strength": round(min(1.0, strength + 0.5), 4)}
 
 
 def _dropout(config: Config, gap: float) -> Overrides | None:

@@ -6,40 +6,46 @@ decoded when they are needed. The network normalises its own input by train's me
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from pydantic import Field
-from torch import Generator, Tensor, nn
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
 
-from orthogon.data.examples import Example, Examples
+from orthogon.data.augment import MOVED_KEYS, AugmentConfig, change, draw, mix, sided, uniforms
+from orthogon.data.checks import contradicting_augmentation
+from orthogon.data.examples import Example, Examples, Finding
 from orthogon.data.images import ArrayImages, Pictures
 from orthogon.data.loader import FileLoader, MemoryLoader, num_batches
 from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
+from orthogon.models import image_networks
 from orthogon.models.convnet import ConvNet
-from orthogon.nn.augment import affine_matrices, random_brightness, random_erase, warp
+from orthogon.models.image_network import PixelNetwork
+from orthogon.models.weights import cache_folder
+from orthogon.nn.ensemble import mean_of_classes
 from orthogon.nn.losses import softmax_cross_entropy
+from orthogon.nn.views import Views
+from orthogon.tasks import transfer
 from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.distributed import rank, world
 from orthogon.training.objective import LossSum, Objective
 
 LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
+CONVNET = "convnet"
 PHOTO_SIDE = 64  # side that larger pictures are brought to
-EVAL_BATCH = 256  # pictures answered at once
+EVAL_BATCH = 256  # pictures answered at once, of 64 pixels a side; fewer where they are larger
+FEWEST_AT_ONCE = 16
+LOOKS = {"whole": 1, "flip": 2, "10-crop": 10}  # at each picture, to answer
 TINY_PROB = 1e-12  # a probability of 0 would make the loss infinite
 COVER, COVER_GRID = 0.3, 8  # saliency: side of the covered square, as a share; places tried along each axis
-DIRECTIONS = {"left", "right", "links", "rechts", "gauche", "droite", "west", "east"}
-
-Changer = Callable[[Tensor, Generator], Tensor]
 
 
 class ImageClassificationConfig(TaskConfig):
@@ -53,33 +59,81 @@ class ImageClassificationConfig(TaskConfig):
     )
     channels: Literal[1, 3] | None = Field(None, description="1 = grey, 3 = colour; from the data if unset.")
 
-    network: Literal["convnet"] = Field("convnet", description="Family of networks: convnet is a small ResNet.")
-    width: int | None = Field(
-        None, gt=0, description="Channels of the first stage; each further stage has twice as many."
+    network: str | None = Field(
+        None,
+        description="convnet, a small ResNet, or an image network by its name in `orthogon describe`; unset: what "
+        "pretrained weights in the cache folder belong to, else convnet.",
     )
-    depth: int | None = Field(None, gt=0, description="Residual blocks a stage.")
-    stages: int | None = Field(None, gt=0, le=6, description="Stages; each but the first halves the side.")
-    stem_stride: Literal[1, 2, 4] | None = Field(None, description="Stride of the first convolution.")
+    weights: str | None = Field(
+        None,
+        description="none (from scratch), a preset (see `orthogon weights`; fetched if need be) or a file; unset: a "
+        "preset that lies in the cache folder and suits the pictures, else none.",
+    )
+    transfer: str | None = Field(
+        None,
+        pattern=r"^(head|last-[1-9][0-9]*|all)$",
+        description="What is trained: head, last-K (K stages before the head too) or all; the rest stays bit for bit.",
+    )
+    layer_lr_decay: float | None = Field(
+        None, gt=0, le=1, description="Learning rate of each stage below the head, as a share of the stage's above it."
+    )
+    unfreeze_epochs: int = Field(
+        0, ge=0, description="Epochs after which one more stage is trained, from the head down; 0: all at once."
+    )
+    width: int | None = Field(
+        None, gt=0, description="Of convnet: channels of the first stage; each further stage has twice as many."
+    )
+    depth: int | None = Field(None, gt=0, description="Of convnet: residual blocks a stage.")
+    stages: int | None = Field(None, gt=0, le=6, description="Of convnet: stages; each but the first halves the side.")
+    stem_stride: Literal[1, 2, 4] | None = Field(None, description="Of convnet: stride of the first convolution.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Share of features dropped before the last layer.")
 
-    augment: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="Strength of random changes to train's pictures; scales all that follow; 0 = none.",
+    augment: AugmentConfig = Field(
+        default_factory=AugmentConfig, description="How train's pictures are varied, each time anew."
     )
-    flip: bool | None = Field(None, description="Mirror left and right at random; never right for letters and digits.")
-    rotation: float = Field(10.0, ge=0, le=180, description="Largest random turn either way, degrees.")
-    scale: float = Field(0.1, ge=0, description="Largest random change of size, as a share.")
-    shift: float = Field(0.08, ge=0, lt=1, description="Largest random move, as a share of the side.")
-    contrast: float = Field(0.2, ge=0, le=1, description="Largest random change of contrast, as a share.")
-    brightness: float = Field(0.05, ge=0, le=1, description="Largest random change of brightness, as a share of 255.")
-    erase: float = Field(
-        0.0, ge=0, le=1, description="Side of the largest square painted over, as a share of the side."
+
+    views: Literal["whole", "flip", "10-crop"] = Field(
+        "whole",
+        description="What is looked at to answer: the picture; it and its mirror image; or ten crops, the corners and "
+        "the middle of both. The mean is the answer, and it costs as many times more.",
     )
 
     memory_mib: int = Field(2048, gt=0, description="Pictures are held in memory up to this many MiB, else re-read.")
     unlike_neighbours: int = Field(5, gt=0, description="A picture is unlike train if even its k-th nearest is far.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_first_runs(cls, values: Any) -> Any:
+        """The first runs hold the keys of `augment` beside it, and in it the strength alone."""
+        moved = {key: values[key] for key in MOVED_KEYS if key in values}
+        if not moved:
+            return values
+        inside = values.get("augment")
+        inside = dict(inside) if isinstance(inside, Mapping) else {"strength": inside}
+        twice = [key for key in moved if key in inside]
+        if twice:
+            raise ValueError(f"task.{twice[0]} and task.augment.{twice[0]} are both set: keep task.augment.{twice[0]}")
+        kept = {key: value for key, value in values.items() if key not in moved}
+        return {**kept, "augment": {**inside, **moved}}
+
+    @field_validator("network")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        if name is not None and name not in image_networks():
+            raise ValueError(f'"{name}" is not an image network. {did_you_mean(name, image_networks())}')
+        return name
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> ImageClassificationConfig:
+        of_convnet = [key for key in ("width", "depth", "stages", "stem_stride") if getattr(self, key) is not None]
+        if of_convnet and self.network not in (None, CONVNET):
+            raise ValueError(f"{of_convnet[0]} is convnet's, and the network is {self.network}")
+        if self.weights == transfer.NONE and self.transfer not in (None, "all"):
+            raise ValueError(
+                f"transfer is {self.transfer}, but there are no weights: what is frozen would stay random. "
+                f"Fetch some: orthogon weights get {transfer.OFFERED}"
+            )
+        return self
 
 
 class ImageClassification(Task):
@@ -94,6 +148,7 @@ class ImageClassification(Task):
         self.classes: list[str] = []
         self.mean: list[float] = []
         self.std: list[float] = []
+        self.colors: list[list[float]] = []
         self.size, self.channels = 0, 0
         self.thumbnails = np.zeros((2, 0, 0), np.uint8)
         self.thumbnail_scale = [(0.0, 1.0)] * 2
@@ -106,14 +161,18 @@ class ImageClassification(Task):
 
     def suggest(self, train: Examples) -> dict[str, Any]:
         side, colour = _look(train)
+        name, weights = self._network_and_weights(side)
         size = self.config.size or (side if side <= 40 else PHOTO_SIDE)
         n, small = len(train), size <= 16
         stride = self.config.stem_stride or (1 if small else 2 if size <= 96 else 4)
         # Pictures seen in all: what two cores do in some ten seconds (tiny ones) to two minutes (larger ones).
         passes = 20_000 if small else min(100_000, 45_000 * (32 * stride / size) ** 2)
-        names = {str(target).casefold() for target in train.targets() if target is not None}
-        sided = any(len(name) == 1 or name.isdigit() or DIRECTIONS & set(re.split(r"\W|_", name)) for name in names)
-        return {
+        names = {str(target) for target in train.targets() if target is not None}
+        chosen = {
+            "task.network": name,
+            "task.weights": weights,
+            "task.transfer": "all",
+            "task.layer_lr_decay": 1.0,
             "task.size": size,
             "task.channels": 3 if colour else 1,
             "task.width": 32 if n < 20_000 else 48,
@@ -121,14 +180,73 @@ class ImageClassification(Task):
             "task.stages": 3 if size <= 40 else 4,
             "task.stem_stride": stride,
             "task.dropout": 0.0 if small else 0.2,
-            "task.augment": 1.0,
+            "task.augment.strength": 1.0,
             # Mirroring makes another sign of a digit or a letter, and tiny or grey pictures are often just that.
-            "task.flip": bool(colour and size > 40 and not sided),
+            "task.augment.flip": 0.5 if colour and size > 40 and not sided(names) else 0.0,
             "training.lr": 0.003,
             "training.weight_decay": 0.05,
             "training.batch_size": 32 if n < 5_000 else 64 if n < 20_000 else 128,
             "training.epochs": int(np.clip(passes / max(n, 1), 6, 100)),
         }
+        if name == CONVNET and weights == transfer.NONE:
+            return chosen
+        chosen |= transfer.suggest(n, side, name, weights, self.config.size)
+        if name != CONVNET:
+            for key in ("width", "depth", "stages", "stem_stride"):
+                del chosen[f"task.{key}"]
+        if transfer.preset_of(weights) is not None:
+            chosen["task.channels"] = 3  # a grey picture is three equal channels to them
+        if (self.config.transfer or chosen["task.transfer"]) == "head":
+            # then the frozen part needs to see each picture only once
+            chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
+        return chosen
+
+    def _network_and_weights(self, side: int) -> tuple[str, str]:
+        """As the config says, and where it does not: pretrained weights that lie here, for pictures large enough."""
+        name, weights = self.config.network, self.config.weights
+        if weights is None and name != CONVNET and side >= PHOTO_SIDE:
+            found = transfer.found_preset(name)
+            weights = None if found is None else found.name
+        preset = transfer.preset_of(weights)
+        return name or (CONVNET if preset is None else preset.network), weights or transfer.NONE
+
+    def findings(self, train: Examples) -> list[Finding]:
+        found = [*contradicting_augmentation(train, self.config.augment), *self._contradicting_views(train)]
+        preset = transfer.preset_of(self.config.weights)
+        n = sum(target is not None for target in train.targets())
+        if preset is None or n >= preset.min_images:
+            return found
+        message = f"train has {n} pictures; training from {preset.name} wants at least {preset.min_images}"
+        remedy = "Bring more pictures: with so few, the head learns them by heart."
+        return [*found, Finding("few-pictures", "warning", message, count=n, remedy=remedy)]
+
+    def _contradicting_views(self, train: Examples) -> list[Finding]:
+        """Mirror images are looked at to answer, and those of some classes are no longer of their class."""
+        mirrored = sided(sorted({str(target) for target in train.targets() if target is not None}))
+        if self.config.views == "whole" or not mirrored:
+            return []
+        shown = ", ".join(f'"{name}"' for name in mirrored[:4]) + (" and others" if len(mirrored) > 4 else "")
+        message = f"Mirror images are looked at to answer, but that of {shown} is no longer of its class."
+        return [Finding("views-mirrored", "warning", message, len(mirrored), (train.name,), "Set task.views=whole.")]
+
+    def about_network(self) -> str:
+        config = self.config
+        if config.weights not in (None, transfer.NONE):
+            preset = transfer.preset_of(config.weights)
+            said = preset.notice if preset is not None else f"Weights {config.weights}."
+            stages = (config.transfer or "all").removeprefix("last-")
+            trained = {"head": "Only its head is trained", "all": "All of it is trained"}.get(
+                stages, f"Its head and {stages} stage{'' if stages == '1' else 's'} before it are trained"
+            )
+            return f"{said} {trained}."
+        if self.size < PHOTO_SIDE:
+            return ""
+        if transfer.found_preset() is not None:
+            return "From scratch: task.weights is none."
+        return (
+            f"No pretrained weights in {cache_folder()}: from scratch. To fetch some: orthogon weights get "
+            f"{transfer.OFFERED}"
+        )
 
     def fit(self, train: Examples) -> None:
         targets = self.strata(train)
@@ -154,9 +272,20 @@ class ImageClassification(Task):
         sample = _spread(len(train), 2000)
         pixels = self._pixels(train, sample)
         values = pixels.float().transpose(0, 1).flatten(1)  # (C, everything else)
-        self.mean = [round(float(v), 4) for v in values.mean(dim=1)]
-        self.std = [max(round(float(v), 4), 1.0) for v in values.std(dim=1)]
+        covariance = np.atleast_2d(np.cov(values.numpy() / 255))
+        self.colors = [[round(float(v), 6) for v in row] for row in covariance]
+        preset = transfer.preset_of(self.config.weights)
+        if preset is None:
+            self.mean = [round(float(v), 4) for v in values.mean(dim=1)]
+            self.std = [max(round(float(v), 4), 1.0) for v in values.std(dim=1)]
+        else:
+            self.mean, self.std = transfer.pixel_statistics(preset, self.channels)
         self._fit_unlike(pixels)
+        # what is missing or does not fit is told before a run is made of it
+        if self.config.weights not in (None, transfer.NONE):
+            transfer.weights_file(str(self.config.weights))
+        with torch.device("meta"):
+            self.network()
 
     def state(self) -> dict[str, Any]:
         return {
@@ -165,6 +294,7 @@ class ImageClassification(Task):
             "channels": self.channels,
             "mean": self.mean,
             "std": self.std,
+            "colors": self.colors,
             "reason": self.reason,
             "thumbnails": self.thumbnails,
             "thumbnail_scale": self.thumbnail_scale,
@@ -174,6 +304,7 @@ class ImageClassification(Task):
         self.classes = list(state["classes"])
         self.size, self.channels = int(state["size"]), int(state["channels"])
         self.mean, self.std = list(state["mean"]), list(state["std"])
+        self.colors = list(state.get("colors", []))  # the first runs did not need them
         self.reason = str(state["reason"])
         known, scale = np.asarray(state["thumbnails"]), np.atleast_2d(state["thumbnail_scale"])
         self.thumbnails = known if known.ndim == 3 else known[None]  # the first runs knew light alone
@@ -186,6 +317,12 @@ class ImageClassification(Task):
 
     def network(self) -> nn.Module:
         config = self.config
+        if config.network not in (None, CONVNET):
+            preset = transfer.preset_of(config.weights)
+            arguments = {} if preset is None else preset.arguments
+            name, count = str(config.network), len(self.classes)
+            inner = transfer.zoo_network(name, count, self.channels, self.size, config.dropout, arguments)
+            return PixelNetwork(inner, self.mean, self.std)
         return ConvNet(
             self.channels,
             len(self.classes),
@@ -201,31 +338,58 @@ class ImageClassification(Task):
     def objective(
         self, network: nn.Module, train: Examples, dev: Examples | None, training: TrainingConfig
     ) -> Objective:
+        if self.config.weights not in (None, transfer.NONE):
+            transfer.load_body(network, transfer.weights_file(str(self.config.weights)))
         return _ImageObjective(self, network, train, dev, training)
 
-    def augmented(self, images: Tensor, generator: Generator) -> Tensor:
-        """(B, C, H, W) float pixels, changed as the config says; draws from the generator only."""
-        config, strength = self.config, self.config.augment or 0.0
-        matrices = affine_matrices(
-            len(images),
-            generator,
-            rotation=strength * config.rotation,
-            scale=strength * config.scale,
-            shift=strength * config.shift,
-            flip=bool(config.flip),
-        )
-        images = warp(images, matrices)
-        if config.contrast or config.brightness:
-            images = random_brightness(
-                images, generator, contrast=strength * config.contrast, brightness=strength * config.brightness
-            )
-        if config.erase:
-            images = random_erase(images, generator, side=strength * config.erase)
-        return images
+    def deployed(self, network: nn.Module) -> nn.Module:
+        return network if self.config.views == "whole" else Views(network, self.config.views == "10-crop")
+
+    def average(self, outputs: Tensor) -> Tensor:
+        return mean_of_classes(outputs)
+
+    @property
+    def eval_batch(self) -> int:
+        """Pictures that are answered at once."""
+        return int(np.clip(EVAL_BATCH * (PHOTO_SIDE / self.size) ** 2, FEWEST_AT_ONCE, EVAL_BATCH))
+
+    def augmented(self, images: Tensor, u: Tensor) -> Tensor:
+        """(B, C, size, size) pixels, changed as the config says and the numbers (B, columns) of `uniforms` decide."""
+        colors = torch.tensor(self.colors) if self.colors else None
+        return change(images.float(), draw(self.config.augment, u), colors)
 
     @property
     def augments(self) -> bool:
-        return bool(self.config.augment) or bool(self.config.flip)
+        return self.config.augment.active
+
+    def preview(
+        self, train: Examples, count: int, epochs: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint8], list[tuple[NDArray[np.uint8], NDArray[np.int64], float]]]:
+        """What training sees of a few labelled examples, of as many classes as can be.
+
+        Returns:
+            their rows in train; the pictures (n, size, size, C) as they are; and of each of the first epochs the varied
+            pictures, where pictures are mixed the place among them of each one's partner, and its own share.
+        """
+        truth = self._truth(train)
+        known = np.flatnonzero(truth >= 0)
+        _, first = np.unique(truth[known], return_index=True)
+        places = first[_spread(len(first), count)]  # one of each class, then any
+        more = np.setdiff1d(_spread(len(known), 2 * count), places)[: count - len(places)]
+        places = np.concatenate([places, more])
+        pixels = self._pixels(train, known[places])
+
+        def shown(images: Tensor) -> NDArray[np.uint8]:
+            return images.round().byte().permute(0, 2, 3, 1).numpy()
+
+        found = []
+        for epoch in range(1, epochs + 1):
+            u = uniforms(self.seed, epoch, places)
+            images, partners, share = self.augmented(pixels, u), np.arange(len(places)), 1.0
+            if self.config.augment.mixes:
+                images, partners, share = mix(images, self.config.augment, u)
+            found.append((shown(images), partners, share))
+        return known[places], shown(pixels.float()), found
 
     # -- answers ------------------------------------------------------------------------------------------------
 
@@ -237,9 +401,10 @@ class ImageClassification(Task):
             probs: NDArray[np.float32] = network(images).softmax(dim=1).cpu().numpy()
             return probs
 
+        at_once = max(1, self.eval_batch // LOOKS[self.config.views])
         parts = [np.zeros((0, len(self.classes)), np.float32)]
         with torch.inference_mode():
-            parts += self.halving.pieces(said, len(examples), EVAL_BATCH, "answering pictures")
+            parts += self.halving.pieces(said, len(examples), at_once, "answering pictures")
         probs = np.concatenate(parts)
         answer = np.array(self.classes)[probs.argmax(axis=1)]
         return Answers(
@@ -251,7 +416,7 @@ class ImageClassification(Task):
         return self._scores(answers.values["probs"], examples, answers.ids)
 
     def metrics(self) -> dict[str, Metric]:
-        return classification_metrics(self.classes)
+        return classification_metrics(self.classes, self.positive)
 
     def baselines(self, train: Examples, dev: Examples, dev_ids: NDArray[np.int64]) -> list[Baseline]:
         """Majority class, a linear model on pixels and the nearest neighbours, all on the same train split."""
@@ -426,7 +591,12 @@ class ImageClassification(Task):
 
 
 class _ImageObjective(Objective):
-    """Summed cross-entropy of a batch of pictures; count = their summed class weights."""
+    """Summed cross-entropy of a batch of pictures; count = their summed class weights.
+
+    Where only the head is trained and pictures are not varied, batches hold the head's inputs, computed once.
+    """
+
+    sharded = True
 
     def __init__(
         self,
@@ -443,28 +613,78 @@ class _ImageObjective(Objective):
         self.weights = class_weights(training, task.classes, truth[self.rows])
         self.train, self.dev = train, dev
         self.batch_size = training.batch_size or 64
+        config = task.config
+        self.transfer = transfer.Transfer(
+            network, config.transfer or "all", config.layer_lr_decay or 1.0, config.unfreeze_epochs
+        )
+        self._from_features = self.transfer.mode == "head" and not task.augments and self._features_fit()
         in_memory = len(self.rows) * task.channels * task.size**2 <= task.config.memory_mib * 2**20
+        in_memory = in_memory and not self._from_features
         self._pixels = task._pixels(train, self.rows) if in_memory else None
         self._loader: MemoryLoader | FileLoader | None = None
         self._dev_pixels = task._pixels(dev, np.arange(len(dev))) if dev is not None and in_memory else None
         self._dev_truth = torch.from_numpy(task._truth(dev)) if dev is not None else None
+        self._dev_features: Tensor | None = None
 
-    def _transform(self, batch: tuple[Tensor, ...], generator: Generator) -> tuple[Tensor, ...]:
-        images, truth = batch
-        images = images.float()
-        return (self.task.augmented(images, generator) if self.task.augments else images), truth
+    def _features_fit(self) -> bool:
+        task, train = self.task, self.train
+        assert isinstance(train, Pictures)
+        bytes_each = transfer.feature_bytes(self.transfer, task.example_inputs(1)[0].to(_device(self._network)))
+        most = task.config.memory_mib * 2**20 if train.cache is None else transfer.FEATURE_BYTES
+        return len(self.rows) * bytes_each <= most
 
-    def _get(self, i: int, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
-        seed = int(generator.integers(2**63 - 1))
+    def _features(self, examples: Examples, rows: NDArray[np.int64]) -> Tensor:
+        """(n, ...) inputs of the head's layers for these rows, from the cache folder or computed now."""
+        task, device = self.task, _device(self._network)
+        assert isinstance(examples, Pictures)
+
+        def pictures(first: int, stop: int) -> Tensor:
+            return task._pixels(examples, rows[first:stop]).to(device).float()
+
+        facts = (examples.fingerprint(), rows.tolist(), task.size, task.channels, task.config.resize)
+        file = transfer.feature_file(examples.cache, self.transfer, *facts)
+        return transfer.frozen_features(self.transfer, pictures, len(rows), task.eval_batch, file, task.halving)
+
+    def _features_of_dev(self) -> None:
+        if self._dev_features is None and self.dev is not None:
+            self._dev_features = self._features(self.dev, np.arange(len(self.dev)))
+
+    def _varied(self, batch: tuple[Tensor, ...], epoch: int) -> tuple[Tensor, ...]:
+        """(pictures, classes, rows) with the pictures as float, varied each by its own draws."""
+        images, truth, rows = batch
+        if self.task.augments:
+            return self.task.augmented(images, uniforms(self.task.seed, epoch, rows.numpy())), truth, rows
+        return images.float(), truth, rows
+
+    def _mixed(self, batch: tuple[Tensor, ...], epoch: int) -> tuple[Tensor, ...]:
+        """(pictures, classes) of a varied batch, and where it is mixed each one's (partner's class, own share)."""
+        images, truth, rows = batch
+        augment = self.task.config.augment
+        if not augment.mixes or not len(rows):
+            return images, truth
+        u = uniforms(self.task.seed, epoch, rows.numpy())
+        images, partners, share = mix(images, augment, u)
+        return images, truth, truth[torch.from_numpy(partners)], torch.full((len(rows),), share)
+
+    def _varied_and_mixed(self, batch: tuple[Tensor, ...], epoch: int) -> tuple[Tensor, ...]:
+        return self._mixed(self._varied(batch, epoch), epoch)
+
+    def _get(self, i: int, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         task, train = self.task, self.train
         assert isinstance(train, Pictures)
         picture = train.load(int(self.rows[i]), task.size, task.channels, task.config.resize)  # (size, size, C)
         pixels = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
-        images, truth = self._transform((pixels, self.truth[i : i + 1]), torch.Generator().manual_seed(seed))
-        return images[0], truth[0]
+        images, truth, rows = self._varied((pixels, self.truth[i : i + 1], torch.tensor([i])), epoch)
+        return images[0], truth[0], rows[0]
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
-        return dict(self._network.named_parameters())
+        return self.transfer.parameters
+
+    def lr_scales(self) -> Mapping[str, float]:
+        return self.transfer.lr_scales
+
+    def frozen(self, epoch: int) -> Collection[str]:
+        return self.transfer.frozen(epoch)
 
     def network(self) -> nn.Module:
         return self._network
@@ -472,42 +692,69 @@ class _ImageObjective(Objective):
     def batches(self, epoch: int, start: int = 0) -> Iterator[Any]:
         if self._loader is None:  # the processes have found each other only now
             n, size, seed = len(self.rows), self.batch_size, self.task.seed
-            if self._pixels is not None:
-                tensors = (self._pixels, self.truth)
-                self._loader = MemoryLoader(tensors, size, seed, transform=self._transform, rank=rank(), world=world())
+            if self._from_features:
+                tensors: tuple[Tensor, ...] = (self._features(self.train, self.rows), self.truth)
+                self._features_of_dev()
+                self._loader = MemoryLoader(tensors, size, seed, rank=rank(), world=world())
+            elif self._pixels is not None:
+                tensors = (self._pixels, self.truth, torch.arange(n))
+                self._loader = MemoryLoader(
+                    tensors, size, seed, transform=self._varied_and_mixed, rank=rank(), world=world()
+                )
             else:
                 self._loader = FileLoader(
                     self._get, n, size, seed, workers=self.training.workers, rank=rank(), world=world()
                 )
-        return self._loader.batches(epoch, start)
+        batches = self._loader.batches(epoch, start)
+        if isinstance(self._loader, MemoryLoader):
+            return batches
+        return (self._mixed(batch, epoch) if batch else batch for batch in batches)  # pairs are of one batch
 
     def batches_per_epoch(self) -> int:
         return num_batches(len(self.rows), self.batch_size)
 
     def loss(self, batch: Any) -> LossSum:
         device = _device(self._network)
-        images, truth = (tensor.to(device, non_blocking=True) for tensor in batch)
-        loss, count = softmax_cross_entropy(
-            self._network(images), truth, class_weights=self.weights, label_smoothing=self.training.label_smoothing
-        )
+        images, truth, *mixed = (tensor.to(device, non_blocking=True) for tensor in batch)
+        logits = self._logits(images)
+
+        def summed(classes: Tensor) -> tuple[Tensor, float]:
+            smoothing = self.training.label_smoothing
+            return softmax_cross_entropy(logits, classes, class_weights=self.weights, label_smoothing=smoothing)
+
+        loss, count = summed(truth)
+        if mixed:
+            partners, share = mixed[0], float(mixed[1][0])
+            others, weight = summed(partners)
+            loss, count = share * loss + (1 - share) * others, share * count + (1 - share) * weight
         return loss, count, {}
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """(B, K) of pictures (B, C, H, W), or of what the frozen part made of them."""
+        if self._from_features:
+            return self.transfer.tail(inputs).flatten(1)
+        self.transfer.hold_frozen()
+        return self._network(inputs)
 
     def evaluate(self) -> dict[str, float]:
         if self.dev is None or self._dev_truth is None:
             return {}
         self._network.eval()
-        dev, pixels, truths, device = self.dev, self._dev_pixels, self._dev_truth, _device(self._network)
+        if self._from_features:
+            self._features_of_dev()
+        dev, truths, device = self.dev, self._dev_truth, _device(self._network)
+        pixels = self._dev_pixels if self._dev_features is None else self._dev_features
 
         def judged(first: int, stop: int) -> tuple[float, int, int]:
             images = pixels[first:stop] if pixels is not None else self.task._pixels(dev, np.arange(first, stop))
             truth = truths[first:stop].to(device)
             known = truth >= 0
-            logits, truth = self._network(images.to(device).float())[known], truth[known]
+            logits, truth = self._logits(images.to(device).float())[known], truth[known]
             wrong = int((logits.argmax(dim=1) != truth).sum().item())
             return F.cross_entropy(logits, truth, reduction="sum").item(), wrong, len(truth)
 
         with torch.inference_mode():
-            parts = list(self.task.halving.pieces(judged, len(dev), EVAL_BATCH, "measuring dev"))
+            parts = list(self.task.halving.pieces(judged, len(dev), self.task.eval_batch, "measuring dev"))
         loss, wrong, count = (sum(column) for column in zip(*parts, strict=True)) if parts else (0.0, 0, 0)
         return {"loss": loss / count, "error": wrong / count} if count else {}
 
