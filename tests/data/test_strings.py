@@ -95,12 +95,24 @@ def test_a_tsv_of_texts_and_anything_is_pairs(tmp_path: Path, header: str, targe
     content = header + "".join(f"{'X' * k}I\t{target}\n" for k, target in enumerate(targets))
     examples = pairs(tmp_path / "roman.tsv", content)
     assert examples.target_strings.tolist() == targets
-    assert "because roman.tsv is a TSV of two columns, the first of mostly different texts" in examples.reason
+    assert "because roman.tsv is a TSV of two columns, the first of many different texts" in examples.reason
     assert read(DataConfig(source=str(tmp_path / "roman.tsv"), target="-1")).modality == "table"
+
+
+@pytest.mark.parametrize("each", [2, 3, 5])
+def test_a_tsv_of_texts_with_several_targets_each_is_pairs(tmp_path: Path, each: int) -> None:
+    rows = [(f"the {k // each}th of may", f"{k % each}: may {k // each}") for k in range(60)]
+    examples = pairs(tmp_path / "a.tsv", tsv(rows))
+    assert list(zip(examples.sources, examples.targets(), strict=True)) == rows
+    assert "because a.tsv is a TSV of two columns, the first of many different texts" in examples.reason
+    (tmp_path / "a.csv").write_text("".join(f"{source},{target}\n" for source, target in rows))
+    with pytest.raises(UsageError, match="--set data.format=strings"):
+        read(DataConfig(source=str(tmp_path / "a.csv")))
 
 
 def test_a_tsv_of_few_texts_or_of_numbers_is_a_table(tmp_path: Path) -> None:
     for content in (
+        "".join(f"{['ham', 'spam'][k % 2]}\tsome words number {k}\n" for k in range(30)),
         "".join(f"w{k % 3}\tv{k % 2}\n" for k in range(30)),
         "".join(f"{k}\tv{k % 2}\n" for k in range(30)),
     ):

@@ -120,7 +120,7 @@ def kind_of(path: Path, config: DataConfig) -> str:
 
     A folder is images. So is a picture and, with format "images", a manifest of pictures. A file is pairs of strings
     where it is JSON lines, or where it has exactly two columns of mostly different texts and no target is named (in a
-    .tsv file only the first column need be such); anything else is a table.
+    .tsv file many different texts in the first are enough); anything else is a table.
     """
     if config.format != "auto":
         return config.format

@@ -26,6 +26,7 @@ JSON_SUFFIXES = (".jsonl", ".ndjson")
 FIELD_PAIRS = (("source", "target"), ("input", "output"), ("src", "tgt"), ("question", "answer"), ("x", "y"))
 PEEK_ROWS = 1000
 MOSTLY = 0.9  # of the texts in each column must differ for a table of two columns to be pairs
+MANY = 0.2  # of the sources in a .tsv file: one may have several translations; fewer are levels of a category
 
 
 class StringPairs(Examples):
@@ -120,7 +121,8 @@ def looks_like_pairs(path: Path, config: DataConfig) -> bool:
     """Whether a file is better read as pairs of strings than as a table.
 
     JSON lines always are. A text table is where no target is named and it has exactly two columns, both of mostly
-    different texts that are neither numbers nor dates; in a .tsv file the second column may hold anything.
+    different texts that are neither numbers nor dates; in a .tsv file many different texts in the first are enough, and
+    the second may hold anything.
     """
     name = _unpacked_name(path)
     if name.endswith(JSON_SUFFIXES):
@@ -135,7 +137,7 @@ def looks_like_pairs(path: Path, config: DataConfig) -> bool:
     rows = [row for row in _rows(text, dialect) if len(row) == 2][int(dialect.header) :][:PEEK_ROWS]
     for j in (0,) if tsv else (0, 1):
         column = [row[j] for row in rows]
-        if len(set(column)) < MOSTLY * len(column):
+        if len(set(column)) < (MANY if tsv else MOSTLY) * len(column):
             return False
     return len(rows) >= 2 and infer_type("source", _texts([row[0] for row in rows])).kind in ("id", "text", "category")
 
@@ -251,11 +253,12 @@ def _read_text_pairs(path: Path, config: DataConfig, new: bool) -> _File:
                 part.pairs.append((line, source, target or None))
             else:
                 part.leave_out(line, "the target is empty" if source else "the source is empty")
-    targets = [target for _, _, target in part.pairs]
+    _, sources, targets = zip(*part.pairs, strict=True) if part.pairs else ((), (), ())
+    alike = any(len(set(side)) < MOSTLY * len(side) for side in (sources, targets))
     if config.format == "strings":
         why = f"data.format says so, and {path.name} has two columns"
-    elif len(set(targets)) < MOSTLY * len(targets) or any(dialect.plain_numbers):
-        why = f"{path.name} is a TSV of two columns, the first of mostly different texts, and no target is named"
+    elif alike or any(dialect.plain_numbers):
+        why = f"{path.name} is a TSV of two columns, the first of many different texts, and no target is named"
     else:
         why = f"{path.name} has two columns of mostly different texts"
     part.reason = f"pairs of strings, because {why} ({dialect.words()})"
