@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from orthogon.errors import RunError
+from orthogon.models.convnet import ConvNet
 from orthogon.training import checkpoint
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
@@ -149,6 +150,46 @@ def test_every_kind_of_state_is_kept(tmp_path: Path, settings: dict[str, Any]) -
     assert sha(resumed) == sha(unbroken)
     for what in ("steps", "status", "best_step", "best", "lr", "batch_parts"):
         assert getattr(result, what) == getattr(expected, what)
+
+
+class Patterns(Moons):
+    """Two classes of small pictures and a convolutional network with batch norm."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        generator = torch.Generator().manual_seed(0)
+        self.x = torch.rand(24, 1, 8, 8, generator=generator) * 255
+        self.net = ConvNet(1, 2, width=4, stages=2, mean=[127.5], std=[73.6])  # type: ignore[assignment]
+
+    def loss(self, batch: Any) -> LossSum:
+        truth = (batch.mean((1, 2, 3)) > 127.5).long()
+        return F.cross_entropy(self.net(batch), truth, reduction="sum"), float(len(batch)), {}
+
+    def evaluate(self) -> dict[str, float]:
+        return {"loss": self.loss(self.x)[0].item() / len(self.x)}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_a_compiled_image_network_learns_what_the_plain_one_does_and_resumes_to_the_same_weights(
+    tmp_path: Path,
+) -> None:
+    plain, unbroken, resumed = Patterns(), Patterns(), Patterns()
+    fit(plain, config())
+    expected = fit(unbroken, config(compile=True))
+
+    def stop(event: dict[str, Any]) -> None:
+        if event["event"] == "checkpoint" and event["step"] == 8:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit(Patterns(), config(compile=True), tmp_path, listen=stop)
+    result = fit(resumed, config(compile=True), tmp_path, resume=True)
+    assert sha(resumed) == sha(unbroken)
+    assert (result.steps, result.best) == (expected.steps, expected.best)
+    for (name, ours), theirs in zip(weights_of(plain).items(), weights_of(unbroken).values(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=0, msg=lambda text, name=name: f"{name}: {text}")
+    assert not TrainingConfig().compile
 
 
 def test_resuming_a_finished_training_gives_its_weights(tmp_path: Path) -> None:
