@@ -51,10 +51,10 @@ class AlexNet(ImageNetwork):
         self.classifier = nn.Sequential(
             nn.Dropout(dropout),
             nn.Linear(256 * 6 * 6, 4096),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(4096, 4096),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Linear(4096, num_classes),
         )
 
@@ -75,19 +75,19 @@ def alexnet(num_classes: int = 1000, in_channels: int = 3, groups: Literal[1, 2]
     """
     features = nn.Sequential(
         nn.Conv2d(in_channels, 96, 11, stride=4),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         ResponseNorm(groups),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(96, 256, 5, padding=2, groups=groups),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         ResponseNorm(groups),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(256, 384, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(384, 384, 3, padding=1, groups=groups),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(384, 256, 3, padding=1, groups=groups),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
     )
     network = AlexNet(num_classes, in_channels, features, dropout, min_size=67)
@@ -103,17 +103,17 @@ def alexnet_owt(num_classes: int = 1000, in_channels: int = 3, dropout: float = 
     """The one-tower network of 2014, which is torchvision's `alexnet`."""
     features = nn.Sequential(
         nn.Conv2d(in_channels, 64, 11, stride=4, padding=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(64, 192, 5, padding=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
         nn.Conv2d(192, 384, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(384, 256, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.Conv2d(256, 256, 3, padding=1),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         nn.MaxPool2d(3, stride=2),
     )
     return AlexNet(num_classes, in_channels, features, dropout, min_size=63)

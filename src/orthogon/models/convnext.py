@@ -64,7 +64,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> the same shape."""
-        return x + self.stochastic_depth(self.layer_scale * self.block(x))
+        z = self.stochastic_depth(self.layer_scale * self.block(x))
+        z += x
+        return z
 
 
 class ConvNeXt(ImageNetwork):

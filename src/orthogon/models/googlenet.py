@@ -43,7 +43,7 @@ class Convolution(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=not batch_norm)
         self.bn = nn.BatchNorm2d(out_channels, eps=1e-3) if batch_norm else nn.Identity()
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
@@ -99,7 +99,7 @@ class SideHead(nn.Module):
         self.pool = nn.Identity() if batch_norm else nn.AvgPool2d(5, stride=3)
         self.conv = Convolution(in_channels, 128, 1, batch_norm=batch_norm)
         self.fc1 = nn.Linear(128 * 4 * 4, 1024)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.dropout = nn.Dropout(dropout)
         self.fc2 = nn.Linear(1024, num_classes)
 
@@ -169,16 +169,26 @@ class GoogLeNet(ImageNetwork):
         """(B, C, H, W) -> logits (B, K); in training mode with side heads, `GoogLeNetOutputs`."""
         self.check(images)
         x = self.norm1(self.maxpool1(self.conv1(self._transformed(images))))
-        x = self.maxpool2(self.norm2(self.conv3(self.conv2(x))))
-        x = self.maxpool3(self.inception3b(self.inception3a(x)))
-        x4a = self.inception4a(x)
-        x4d = self.inception4d(self.inception4c(self.inception4b(x4a)))
-        # before the main head: then dropout draws its random numbers as in torchvision
-        sides = (self.aux1(x4a), self.aux2(x4d)) if self.side_heads and self.training else None
-        x = self.maxpool4(self.inception4e(x4d))
+        x = self.conv2(x)
+        x = self.maxpool2(self.norm2(self.conv3(x)))
+        x = self.inception3a(x)
+        x = self.maxpool3(self.inception3b(x))
+        # each side head where its map appears: dropout then draws its random numbers as in torchvision, and the
+        # backward pass, which goes in reverse, reaches the head's gradients no sooner than it needs them
+        sides: list[Tensor] = []
+        with_sides = self.side_heads and self.training
+        x = self.inception4a(x)
+        if with_sides:
+            sides.append(self.aux1(x))
+        x = self.inception4b(x)
+        x = self.inception4c(x)
+        x = self.inception4d(x)
+        if with_sides:
+            sides.append(self.aux2(x))
+        x = self.maxpool4(self.inception4e(x))
         x = self.inception5b(self.inception5a(x))
         logits = self.fc(self.dropout(x.mean(dim=(2, 3))))
-        return logits if sides is None else GoogLeNetOutputs(logits, side2=sides[1], side1=sides[0])
+        return GoogLeNetOutputs(logits, side2=sides[1], side1=sides[0]) if with_sides else logits
 
     def _transformed(self, images: Tensor) -> Tensor:
         if not self.transform_input:

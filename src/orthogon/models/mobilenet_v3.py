@@ -83,7 +83,10 @@ class MobileNetV3(ImageNetwork):
         self.features = nn.Sequential(*parts)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Sequential(
-            nn.Linear(6 * channels, hidden), nn.Hardswish(), nn.Dropout(dropout), nn.Linear(hidden, num_classes)
+            nn.Linear(6 * channels, hidden),
+            nn.Hardswish(inplace=True),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, num_classes),
         )
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

@@ -55,7 +55,7 @@ class Block(nn.Module):
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
         z = self.branch(x)
         if self.residual:
-            z = z + (x if self.downsample is None else self.downsample(x))
+            z += x if self.downsample is None else self.downsample(x)
         return self.relu(z)
 
 
@@ -82,7 +82,7 @@ class BasicBlock(Block):
         self.bn1 = _norm(width, norm)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=not norm)
         self.bn2 = _norm(width, norm)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.residual = shortcut != "none"
         self.downsample = _downsample(in_channels, width, stride, shortcut, norm)
 
@@ -121,14 +121,15 @@ class Bottleneck(Block):
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * 4)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.residual = shortcut != "none"
         self.downsample = _downsample(in_channels, width * 4, stride, shortcut, norm=True)
 
     def branch(self, x: Tensor) -> Tensor:
         z = self.relu(self.bn1(self.conv1(x)))
         z = self.relu(self.bn2(self.conv2(z)))
-        return self.bn3(self.conv3(z))
+        z = self.conv3(z)
+        return self.bn3(z)
 
 
 class ResNet(ImageNetwork):
@@ -156,7 +157,7 @@ class ResNet(ImageNetwork):
         super().__init__(num_classes, in_channels, min_size=1)
         self.conv1 = nn.Conv2d(in_channels, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
 
         def block(channels: int, width: int, stride: int) -> Block:
@@ -181,7 +182,8 @@ class ResNet(ImageNetwork):
         """(B, C, H, W) -> logits (B, K)."""
         self.check(images)
         x = self.maxpool(self.relu(self.bn1(self.conv1(images))))
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = stage(x)
         return self.fc(self.avgpool(x).flatten(1))
 
 
@@ -218,7 +220,7 @@ class SmallResNet(ImageNetwork):
             raise ConfigError(f"{blocks} blocks in {len(widths)} stages", "SmallResNet", "Give at least one of each.")
         self.conv1 = nn.Conv2d(in_channels, widths[0], 3, 1, 1, bias=not norm)
         self.bn1 = _norm(widths[0], norm)
-        self.relu = nn.ReLU()
+        self.relu = nn.ReLU(inplace=True)
         stages: list[nn.Module] = []
         channels = widths[0]
         for i, width in enumerate(widths):

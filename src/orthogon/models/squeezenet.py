@@ -30,11 +30,11 @@ class Fire(nn.Module):
     def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
         super().__init__()
         self.squeeze = nn.Conv2d(in_channels, squeeze, 1)
-        self.squeeze_activation = nn.ReLU()
+        self.squeeze_activation = nn.ReLU(inplace=True)
         self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
-        self.expand1x1_activation = nn.ReLU()
+        self.expand1x1_activation = nn.ReLU(inplace=True)
         self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
-        self.expand3x3_activation = nn.ReLU()
+        self.expand3x3_activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, 2 · expand, H, W)."""
@@ -52,7 +52,7 @@ class SqueezeNet(ImageNetwork):
         super().__init__(num_classes, in_channels, min_size)
         self.features = features
         last = nn.Conv2d(512, num_classes, 1)
-        self.classifier = nn.Sequential(nn.Dropout(dropout), last, nn.ReLU(), nn.AdaptiveAvgPool2d(1))
+        self.classifier = nn.Sequential(nn.Dropout(dropout), last, nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1))
         for layer in self.modules():
             if not isinstance(layer, nn.Conv2d):
                 continue
@@ -78,7 +78,7 @@ def squeezenet1_0(num_classes: int = 1000, in_channels: int = 3, dropout: float 
     """The paper's network; `dropout` is the share of fire 9's outputs that is dropped."""
     features = nn.Sequential(
         nn.Conv2d(in_channels, 96, 7, stride=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         pool(),
         Fire(96, 16, 64),
         Fire(128, 16, 64),
@@ -98,7 +98,7 @@ def squeezenet1_1(num_classes: int = 1000, in_channels: int = 3, dropout: float 
     """The quicker one; `dropout` is the share of fire 9's outputs that is dropped."""
     features = nn.Sequential(
         nn.Conv2d(in_channels, 64, 3, stride=2),
-        nn.ReLU(),
+        nn.ReLU(inplace=True),
         pool(),
         Fire(64, 16, 64),
         Fire(128, 16, 64),

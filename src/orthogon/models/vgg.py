@@ -40,17 +40,17 @@ class VGG(ImageNetwork):
                 layers.append(nn.Conv2d(seen, channels, 3, padding=1))
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(channels))
-                layers.append(nn.ReLU())
+                layers.append(nn.ReLU(inplace=True))
                 seen = channels
             layers.append(nn.MaxPool2d(2))
         self.features = nn.Sequential(*layers)
         self.avgpool = nn.AdaptiveAvgPool2d((7, 7))
         self.classifier = nn.Sequential(
             nn.Linear(512 * 7 * 7, 4096),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(4096, 4096),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.Dropout(dropout),
             nn.Linear(4096, num_classes),
         )

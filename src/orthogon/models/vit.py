@@ -53,7 +53,8 @@ class EncoderBlock(nn.Module):
         """(B, N + 1, D) -> the same shape."""
         y = self.ln_1(z)
         z = z + self.dropout(self.self_attention(y, y, y, need_weights=False)[0])
-        return z + self.mlp(self.ln_2(z))
+        y = self.ln_2(z)
+        return z + self.mlp(y)
 
 
 class Encoder(nn.Module):
@@ -142,9 +143,9 @@ class VisionTransformer(ImageNetwork):
     def forward(self, images: Tensor) -> Tensor:
         """(B, C, image_size, image_size) -> logits (B, K)."""
         self.check(images)
-        patches = self.conv_proj(images).flatten(2).transpose(1, 2)  # (B, N, D)
-        token = self.class_token.expand(patches.shape[0], -1, -1)
-        z = self.encoder(torch.cat([token, patches], dim=1))
+        z = self.conv_proj(images).flatten(2).transpose(1, 2)  # (B, N, D)
+        z = torch.cat([self.class_token.expand(z.shape[0], -1, -1), z], dim=1)
+        z = self.encoder(z)
         return self.heads(z[:, 0])
 
 

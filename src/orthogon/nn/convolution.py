@@ -35,7 +35,8 @@ class ConvNormActivation(nn.Sequential):
         kernel_size: odd; at stride 1 the side is kept.
         groups: equal to both channel counts makes the convolution depthwise.
         norm: called with the output channels.
-        activation: called without arguments; None leaves the output linear.
+        activation: called with inplace=True, which spares a copy of the map where no gradient is wanted; None leaves
+            the output linear.
         padding: "symmetric" adds kernel_size // 2 on both ends; "tensorflow" pads as `TensorFlowConv2d`.
     """
 
@@ -48,7 +49,7 @@ class ConvNormActivation(nn.Sequential):
         *,
         groups: int = 1,
         norm: Callable[[int], nn.Module] = nn.BatchNorm2d,
-        activation: Callable[[], nn.Module] | None = nn.ReLU,
+        activation: Callable[..., nn.Module] | None = nn.ReLU,
         padding: Padding = "symmetric",
     ) -> None:
         conv: nn.Conv2d
@@ -58,7 +59,7 @@ class ConvNormActivation(nn.Sequential):
             conv = nn.Conv2d(
                 in_channels, out_channels, kernel_size, stride, kernel_size // 2, groups=groups, bias=False
             )
-        super().__init__(conv, norm(out_channels), *([activation()] if activation else []))
+        super().__init__(conv, norm(out_channels), *([activation(inplace=True)] if activation else []))
 
 
 class InvertedResidual(nn.Module):

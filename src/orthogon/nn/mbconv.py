@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from orthogon.nn.convolution import ConvNormActivation
 from orthogon.nn.stochastic_depth import StochasticDepth
 
-Activation = Callable[[], nn.Module]
+Activation = Callable[..., nn.Module]
 Norm = Callable[[int], nn.Module]
 
 
@@ -40,7 +40,7 @@ class SqueezeExcitation(nn.Module):
         super().__init__()
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.fc1 = nn.Conv2d(channels, squeezed, 1)  # 1x1 convolutions of a 1x1 map: dense layers
-        self.activation = activation()
+        self.activation = activation(inplace=True)
         self.fc2 = nn.Conv2d(squeezed, channels, 1)
         self.gate = gate()
 
@@ -92,6 +92,8 @@ class MBConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', ceil(H / stride), ceil(W / stride))."""
-        if self.skip:
-            return x + self.stochastic_depth(self.block(x))
-        return self.block(x)
+        if not self.skip:
+            return self.block(x)
+        z = self.stochastic_depth(self.block(x))
+        z += x
+        return z

@@ -31,7 +31,7 @@ class StochasticDepth(nn.Module):
         if not self.training or self.p == 0:
             return x
         kept = x.new_empty((x.shape[0], *[1] * (x.ndim - 1))).bernoulli_(1 - self.p)
-        return x * (kept / (1 - self.p))
+        return x * kept.div_(1 - self.p)
 
     def extra_repr(self) -> str:
         return f"p={self.p}"
