@@ -400,6 +400,9 @@ class Project:
         task = cls(config.task_config(), seed=config.seed)
         tell({"event": "stage", "stage": "fitting the transforms"})
         task.fit(train)
+        for finding in task.findings(train):
+            tell({"event": "warning", "code": finding.code, "message": finding.message, "remedy": finding.remedy})
+            findings.append(finding)
         metric = config.metrics.optimise
         if metric is not None and metric not in task.metrics():
             raise ConfigError(
@@ -437,8 +440,9 @@ class Project:
         torch.manual_seed(config.seed)
         network = task.network()
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        run.note(parameters=parameters, network=type(network).__name__)
-        tell({"event": "network", "name": type(network).__name__, "parameters": parameters})
+        name = type(getattr(network, "network", network)).__name__  # the one inside, where pixels are normalised first
+        run.note(parameters=parameters, network=name)
+        tell({"event": "network", "name": name, "parameters": parameters, "about": task.about_network()})
         device = choose_device(config.training.device)
         with distributed.process_group(device):
             distributed.from_first([int(run.id)], device)  # the other processes wait for it in `_follow`

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
-from orthogon.data.examples import Example, Examples
+from orthogon.data.examples import Example, Examples, Finding
 from orthogon.metrics.score import Metric, Scores
 from orthogon.training.config import TrainingConfig
 from orthogon.training.halving import Halving
@@ -124,6 +124,10 @@ class Task(ABC):
     def suggest(self, train: Examples) -> dict[str, Any]:
         """Good values for this data, by dotted key ("training.lr", "task.width"): used where the config says None."""
 
+    def findings(self, train: Examples) -> list[Finding]:
+        """What the configured system makes noteworthy in train, beside what the data's own checks found."""
+        return []
+
     @abstractmethod
     def fit(self, train: Examples) -> None:
         """Learn what the transforms need (classes, scaler, vocabulary) from train alone; refuse what cannot work."""
@@ -137,6 +141,10 @@ class Task(ABC):
         """Take back what `state` gave."""
 
     # -- training -----------------------------------------------------------------------------------------------
+
+    def about_network(self) -> str:
+        """What a person should know of the network besides its size, in sentences; may be empty."""
+        return ""
 
     @abstractmethod
     def network(self) -> nn.Module:
