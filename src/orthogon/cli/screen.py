@@ -128,7 +128,8 @@ class Progress:
 
     def _on_network(self, event: dict[str, Any]) -> None:
         if self.show_data:
-            self._say("Network", f"{event['name']}, {event['parameters']:,} parameters.")
+            about = event.get("about", "")
+            self._say("Network", f"{event['name']}, {event['parameters']:,} parameters. {about}".strip())
 
     def _on_plan(self, event: dict[str, Any]) -> None:
         if self.show_data:

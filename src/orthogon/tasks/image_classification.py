@@ -41,8 +41,8 @@ from orthogon.training.objective import LossSum, Objective
 LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
 CONVNET = "convnet"
 PHOTO_SIDE = 64  # side that larger pictures are brought to
-EVAL_BATCH = 256  # pictures answered at once, of 64 pixels a side; fewer where they are larger
-FEWEST_AT_ONCE = 16
+EVAL_BATCH, FEWEST_AT_ONCE = 256, 16  # pictures answered at once; fewer where they are larger
+EVAL_SIDE, ZOO_EVAL_SIDE = 64, 32  # up to which it is EVAL_BATCH; tensors of the wide zoo then stay below 32 MiB
 LOOKS = {"whole": 1, "flip": 2, "10-crop": 10}  # at each picture, to answer
 TINY_PROB = 1e-12  # a probability of 0 would make the loss infinite
 COVER, COVER_GRID = 0.3, 8  # saliency: side of the covered square, as a share; places tried along each axis
@@ -351,7 +351,8 @@ class ImageClassification(Task):
     @property
     def eval_batch(self) -> int:
         """Pictures that are answered at once."""
-        return int(np.clip(EVAL_BATCH * (PHOTO_SIDE / self.size) ** 2, FEWEST_AT_ONCE, EVAL_BATCH))
+        side = EVAL_SIDE if self.config.network in (None, CONVNET) else ZOO_EVAL_SIDE
+        return int(np.clip(EVAL_BATCH * (side / self.size) ** 2, FEWEST_AT_ONCE, EVAL_BATCH))
 
     def augmented(self, images: Tensor, u: Tensor) -> Tensor:
         """(B, C, size, size) pixels, changed as the config says and the numbers (B, columns) of `uniforms` decide."""

@@ -1,0 +1,427 @@
+"""Transfer: exactly what is chosen changes, features are computed once, and weights are found or missed aloud."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+import orthogon as og
+from orthogon.data.config import DataConfig
+from orthogon.data.images import ArrayImages, Pictures, read_image_folder
+from orthogon.errors import ConfigError, OrthogonError, ShapeError, UsageError
+from orthogon.models import builder, weights
+from orthogon.models.image_network import stages
+from orthogon.project.config import parse
+from orthogon.tasks import transfer
+from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig
+from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import fit
+
+N, SIDE = 24, 32
+NETWORKS = ("squeezenet1_1", "resnet20", "mobilenet_v2")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder for weights."""
+    monkeypatch.setenv("ORTHOGON_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "weights").mkdir(parents=True)
+    return tmp_path / "cache" / "weights"
+
+
+def pictures(n: int = N, side: int = SIDE, channels: int = 3, seed: int = 0) -> ArrayImages:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 90, (n, side, side, channels), dtype=np.uint8)
+    images[::2, : side // 2] += 120
+    return ArrayImages(images, np.array(["north", "south"])[np.arange(n) % 2], "pictures")
+
+
+def file_of(name: str, folder: Path, num_classes: int = 7, seed: int = 11) -> Path:
+    """Weights of that network as another data set left them: batch norm statistics among them."""
+    torch.manual_seed(seed)
+    network = builder(name)(num_classes=num_classes, in_channels=3)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.normal_(std=0.1)
+            layer.running_var.uniform_(0.5, 1.5)
+    save_file(network.state_dict(), folder / f"{name}.safetensors")
+    return folder / f"{name}.safetensors"
+
+
+def task_for(train: Pictures, **settings: Any) -> ImageClassification:
+    plain = {"size": SIDE, "channels": 3, "dropout": 0.0, "augment": {"strength": 0.0, "flip": 0.0}}
+    task = ImageClassification(ImageClassificationConfig(**{**plain, **settings}))
+    task.fit(train)
+    return task
+
+
+def config(**more: Any) -> TrainingConfig:
+    settings = {"lr": 0.01, "epochs": 2, "batch_size": 8, "preflight": False, "keep_best": False, "weight_decay": 0.1}
+    return TrainingConfig.model_validate({**settings, **more})
+
+
+def trained(task: ImageClassification, train: Pictures, dev: Pictures | None = None, **more: Any) -> nn.Module:
+    torch.manual_seed(0)
+    network = task.network()
+    fit(task.objective(network, train, dev, config(**more)), config(**more))
+    return network
+
+
+# -- three regimes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.system("arch.transfer3")
+@pytest.mark.parametrize("mode", ["head", "last-2", "all"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_exactly_what_is_chosen_changes(name: str, mode: str, tmp_path: Path) -> None:
+    """Every tensor of the state is compared with the file's, batch norm statistics too; dev is measured meanwhile."""
+    train, file = pictures(), file_of(name, tmp_path)
+    vary = {"strength": 1.0, "flip": 0.5}  # no features are kept: the frozen part runs in each update
+    task = task_for(train, network=name, weights=str(file), transfer=mode, augment=vary)
+    torch.manual_seed(0)
+    network = task.network()
+    objective = task.objective(network, train, pictures(seed=1), config())
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    chain = stages(network)
+    head = set(chain[-1].names)
+    for key, value in load_file(file).items():
+        if f"network.{key}" not in head:
+            assert torch.equal(before[f"network.{key}"], value), key
+    trained_stages = chain[-{"head": 1, "last-2": 3, "all": len(chain)}[mode] :]
+    chosen = {key for stage in trained_stages for key in stage.names}
+    assert {
+        key for key, p in network.named_parameters() if p.requires_grad
+    } == chosen  # no gradient is computed in vain
+    fit(objective, config(evaluate_every=2))
+    norms = {id(layer) for stage in trained_stages for part in stage.modules for layer in part.modules()}
+    for prefix, layer in network.named_modules():
+        if isinstance(layer, nn.BatchNorm2d) and id(layer) in norms:
+            chosen |= {f"{prefix}.{part}" for part in ("running_mean", "running_var", "num_batches_tracked")}
+    after = network.state_dict()
+    assert {key for key in before if not torch.equal(before[key], after[key])} == chosen
+
+
+def test_frozen_layers_drop_nothing(tmp_path: Path) -> None:
+    """With its last stage trained, VGG's dropout between frozen dense layers is off, the head's own is on."""
+    with torch.device("meta"):
+        network = builder("vgg11")(num_classes=2)
+    modes = transfer.Transfer(network, "last-1")
+    network.train()
+    modes.hold_frozen()
+    assert [layer.training for layer in network.classifier] == [False, False, False, True, False, True, True]
+    assert not any(layer.training for layer in network.features)
+    assert network.training
+    network.eval()
+    modes.hold_frozen()
+    assert not any(layer.training for layer in network.modules())
+
+
+def test_rates_fall_from_the_head_down_and_stages_thaw_one_by_one(tmp_path: Path) -> None:
+    train = pictures()
+    task = task_for(
+        train, network="resnet20", weights=str(file_of("resnet20", tmp_path)), transfer="last-2", layer_lr_decay=0.5,
+        unfreeze_epochs=2,
+    )  # fmt: skip
+    network = task.network()
+    objective = task.objective(network, train, None, config())
+    low, middle, head = (stage.names for stage in stages(network)[-3:])
+    scales = objective.lr_scales()
+    assert {scales[key] for key in head} == {1.0}
+    assert {scales[key] for key in middle} == {0.5}
+    assert {scales[key] for key in low} == {0.25}
+    assert set(scales) == {*low, *middle, *head}
+    thawing = [set(objective.frozen(epoch)) for epoch in (1, 2, 3, 4, 5, 6)]
+    assert thawing == [{*low, *middle}] * 2 + [set(low)] * 2 + [set()] * 2
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    fit(objective, config(epochs=4))
+    changed = {key for key, value in network.state_dict().items() if not torch.equal(value, before[key])}
+    assert {key for key in changed if key in scales} == {*middle, *head}
+    norms = {key.removesuffix(".running_mean") for key in changed if key.endswith(".running_mean")}
+    assert norms == {"network.stages.2.2.bn1", "network.stages.2.2.bn2"}  # of the last block alone
+
+
+# -- features are computed once -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = pictures()
+    for i, (image, label) in enumerate(zip(made.images, made.labels, strict=True)):
+        place = tmp_path / "photos" / str(label)
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{i}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Pictures in each forward of the first fire module of a SqueezeNet."""
+    from orthogon.models.squeezenet import Fire
+
+    counted: list[int] = []
+    plain = Fire.forward
+
+    def counting(self: Fire, x: torch.Tensor) -> torch.Tensor:
+        if self.squeeze.in_channels == 64:
+            counted.append(len(x))
+        return plain(self, x)
+
+    monkeypatch.setattr(Fire, "forward", counting)
+    return counted
+
+
+@pytest.mark.system("arch.feature-cache")
+def test_kept_features_give_the_weights_of_an_uncached_run(
+    folder: Path, tmp_path: Path, forwards: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropout before the head is on. 10 epochs forward each of 24 pictures once instead of 10 times, then never."""
+    examples = read_image_folder(DataConfig(source=str(folder)), tmp_path / "kept")
+    train, dev = examples.take(np.arange(16)), examples.take(np.arange(16, N))
+    file = file_of("squeezenet1_1", tmp_path)
+    task = task_for(train, network="squeezenet1_1", weights=str(file), transfer="head", dropout=0.5)
+    counts, ends = [], []
+    for largest in (transfer.FEATURE_BYTES, transfer.FEATURE_BYTES, 0):
+        monkeypatch.setattr(transfer, "FEATURE_BYTES", largest)
+        forwards.clear()
+        network = trained(task, train, dev, epochs=10)
+        counts.append(sum(forwards) - 1)  # one picture is looked at to tell how large features are
+        ends.append(network.state_dict())
+    assert counts == [N, 0, 10 * N]
+    assert len(list((tmp_path / "kept").glob("features-*.npy"))) == 2  # of train and of dev
+    for cached in ends[:2]:
+        for key, value in ends[2].items():
+            torch.testing.assert_close(cached[key], value, rtol=1e-5, atol=1e-5)
+    start = task.network()
+    transfer.load_body(start, file)
+    assert not torch.equal(ends[0]["network.classifier.1.weight"], start.state_dict()["network.classifier.1.weight"])
+
+
+def test_kept_features_are_those_of_eval_mode(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ResNet-20's batch norms would make other features of a batch's own statistics."""
+    train = read_image_folder(DataConfig(source=str(folder)), tmp_path / "kept")
+    task = task_for(train, network="resnet20", weights=str(file_of("resnet20", tmp_path)), transfer="head")
+    ends = []
+    for largest in (transfer.FEATURE_BYTES, 0):
+        monkeypatch.setattr(transfer, "FEATURE_BYTES", largest)
+        ends.append(trained(task, train).state_dict())
+    for key, value in ends[1].items():
+        torch.testing.assert_close(ends[0][key], value, rtol=1e-5, atol=1e-5)
+
+
+def test_features_of_other_weights_sizes_or_pictures_are_others(folder: Path, tmp_path: Path) -> None:
+    examples = read_image_folder(DataConfig(source=str(folder)), tmp_path / "kept")
+    cases = [("squeezenet1_1", 32, 16, 1), ("squeezenet1_1", 40, 16, 1), ("resnet20", 32, 16, 1)]
+    cases += [("squeezenet1_1", 32, 20, 1), ("squeezenet1_1", 32, 16, 2)]
+    for name, size, rows, seed in cases:
+        train = examples.take(np.arange(rows))
+        file = file_of(name, tmp_path, seed=seed)
+        trained(task_for(train, network=name, weights=str(file), transfer="head", size=size), train)
+    assert len(list((tmp_path / "kept").glob("features-*.npy"))) == len(cases)
+
+
+def test_varied_pictures_keep_no_features(folder: Path, tmp_path: Path) -> None:
+    train = read_image_folder(DataConfig(source=str(folder)), tmp_path / "kept")
+    vary = {"strength": 0.0, "flip": 0.5}
+    file = file_of("squeezenet1_1", tmp_path)
+    trained(task_for(train, network="squeezenet1_1", weights=str(file), transfer="head", augment=vary), train)
+    assert not list((tmp_path / "kept").glob("features-*"))
+
+
+def test_a_full_disk_costs_no_training(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train = read_image_folder(DataConfig(source=str(folder)), tmp_path / "kept")
+
+    def full(*words: Any, **more: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np.lib.format, "open_memmap", full)
+    file = file_of("squeezenet1_1", tmp_path)
+    trained(task_for(train, network="squeezenet1_1", weights=str(file), transfer="head"), train)
+    assert not list((tmp_path / "kept").glob("features-*"))
+
+
+# -- which weights ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def preset(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> weights.Preset:
+    """A preset of SqueezeNet 1.1 that wants 30 pictures, and whose file lies in the cache folder."""
+    file = file_of("squeezenet1_1", tmp_path)
+    made = replace(
+        weights.PRESETS["squeezenet1_1_torchvision"],
+        file="small.safetensors", sha256=hashlib.sha256(file.read_bytes()).hexdigest(), min_images=30,
+    )  # fmt: skip
+    monkeypatch.setitem(weights.PRESETS, made.name, made)
+    file.rename(cache / made.file)
+    return made
+
+
+def suggested(examples: Pictures, **settings: Any) -> dict[str, Any]:
+    return ImageClassification(ImageClassificationConfig(**settings)).suggest(examples)
+
+
+def test_weights_that_lie_here_are_used_for_photos_alone(preset: weights.Preset) -> None:
+    for examples, settings, network, chosen in (
+        (pictures(side=80), {}, "squeezenet1_1", preset.name),
+        (pictures(side=28), {}, "convnet", "none"),
+        (pictures(side=80), {"network": "convnet"}, "convnet", "none"),
+        (pictures(side=80), {"network": "resnet18"}, "resnet18", "none"),
+        (pictures(side=80), {"weights": "none"}, "convnet", "none"),
+        (pictures(side=28), {"weights": preset.name}, "squeezenet1_1", preset.name),
+    ):
+        said = suggested(examples, **settings)
+        assert (said["task.network"], said["task.weights"]) == (network, chosen)
+        assert said["task.transfer"] == ("head" if chosen != "none" else "all")
+        assert ("task.width" in said) == (network == "convnet")
+
+
+@pytest.mark.parametrize(("n", "mode"), [(4_999, "head"), (5_000, "last-4"), (49_999, "last-4"), (50_000, "all")])
+def test_more_data_trains_more_stages(n: int, mode: str) -> None:
+    said = transfer.suggest(n, 300, "mobilenet_v2", "mobilenet_v2_imagenet", None)
+    assert said["task.transfer"] == mode
+    assert 128 <= said["task.size"] <= 224
+    assert said["training.epochs"] >= 3
+
+
+def test_grey_pictures_go_into_a_colour_network(preset: weights.Preset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As three equal channels, or folded into one; where all channels are normalised alike, both are the same."""
+    monkeypatch.setitem(weights.PRESETS, preset.name, replace(preset, mean=(0.4,) * 3, std=(0.2,) * 3))
+    grey = pictures(side=80, channels=1)
+    assert suggested(grey)["task.channels"] == 3
+    logits = []
+    for channels in (1, 3):
+        task = task_for(grey, network="squeezenet1_1", weights=preset.name, transfer="head", channels=channels)
+        torch.manual_seed(0)
+        network = task.network().eval()
+        task.objective(network, grey, None, config())
+        with torch.no_grad():
+            network.network.classifier[1].weight.copy_(torch.eye(2, 512)[:, :, None, None])  # drawn with other numbers
+            logits.append(network(task._pixels(grey, np.arange(6)).float()))
+    torch.testing.assert_close(logits[0], logits[1], rtol=1e-4, atol=1e-5)
+    assert logits[0].std() > 1e-4
+
+
+@pytest.mark.system("arch.data-spectrum")
+@pytest.mark.parametrize(("n", "warned"), [(28, True), (30, False)])
+def test_below_a_presets_minimum_there_is_a_warning(preset: weights.Preset, n: int, warned: bool) -> None:
+    examples = pictures(n, side=80)
+    task = task_for(examples, network="squeezenet1_1", weights=preset.name, transfer="head")
+    found = [finding for finding in task.findings(examples) if finding.code == "few-pictures"]
+    assert len(found) == warned
+    if warned:
+        assert found[0].severity == "warning"
+        assert found[0].remedy
+        assert found[0].message == f"train has 28 pictures; training from {preset.name} wants at least 30"
+
+
+@pytest.mark.system("arch.data-spectrum")
+def test_every_preset_declares_a_minimum() -> None:
+    assert all(preset.min_images > 0 for preset in weights.PRESETS.values())
+
+
+def test_it_is_said_which_weights_are_used_or_that_there_are_none(preset: weights.Preset, cache: Path) -> None:
+    def said(**settings: Any) -> str:
+        return task_for(pictures(side=80), size=64, **settings).about_network()
+
+    notice = f"Weights {preset.name}: BSD-3-Clause; trained on ImageNet-1k (non-commercial research terms). "
+    notice += "Not for commercial use. "
+    with_weights = {"network": preset.network, "weights": preset.name}
+    assert said(**with_weights, transfer="head") == notice + "Only its head is trained."
+    assert said(**with_weights, transfer="last-3") == notice + "Its head and 3 stages before it are trained."
+    assert said(**with_weights, transfer="all") == notice + "All of it is trained."
+    assert said(weights="none") == "From scratch: task.weights is none."
+    (cache / preset.file).rename(cache / "elsewhere")
+    assert said(weights="none").startswith(f"No pretrained weights in {cache}: from scratch.")
+    assert "orthogon weights get mobilenet_v2_torchvision" in said(weights="none")
+    assert task_for(pictures(), weights="none").about_network() == ""  # pictures too small for any
+
+
+@pytest.mark.slow
+def test_a_start_uses_weights_and_its_run_answers_without_them(
+    cli: Any, preset: weights.Preset, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i, image in enumerate(pictures(28, side=80).images):
+        place = tmp_path / "photos" / "ab"[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{i}.png")
+    sets = ("--set", "training.epochs=1", "--set", "task.size=64", "--set", "training.preflight=false")
+    code, out, _ = cli("start", "photos", *sets)
+    assert code == 0
+    said = " ".join(out.split())
+    assert "SqueezeNet" in said
+    assert f"Weights {preset.name}" in said
+    run = og.load("photos-orthogon")
+    assert "few-pictures" in [finding.code for finding in run.findings()]
+    assert run.config["task"]["transfer"] == "head"
+    (cache / preset.file).unlink()
+    run.predict("photos", "answers.csv")
+    assert len(Path("answers.csv").read_text().splitlines()) == 29
+    assert run.export("network.onnx")["largest_difference"] < 1e-4
+
+
+# -- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_pictures_too_small_for_the_network() -> None:
+    with pytest.raises(ConfigError) as caught:
+        task_for(pictures(), network="alexnet")
+    assert caught.value.what == "alexnet takes pictures from 67 pixels a side on; task.size is 32"
+    assert "task.size" in caught.value.where
+    assert "Set task.size to 67 or more" in caught.value.remedy
+
+
+def test_weights_of_another_network_name_the_first_tensor(tmp_path: Path) -> None:
+    file = file_of("resnet20", tmp_path)
+    task = task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
+    with pytest.raises(ShapeError, match=r'tensor "features\.0\.0\.weight"'):
+        task.objective(task.network(), pictures(), None, config())
+
+
+def test_weights_that_are_not_there() -> None:
+    with pytest.raises(UsageError, match="neither a preset nor a file") as caught:
+        task_for(pictures(), network="resnet20", weights="resnet20_imagenet", transfer="head")
+    assert caught.value.where == "task.weights"
+    assert "orthogon weights" in caught.value.remedy
+
+
+def test_a_tampered_preset_is_refused_before_a_run_is_made(preset: weights.Preset, cache: Path) -> None:
+    (cache / preset.file).write_bytes(b"\0" * 100)
+    with pytest.raises(OrthogonError, match="is not the published small"):
+        task_for(pictures(), network="squeezenet1_1", weights=preset.name, transfer="head")
+
+
+@pytest.mark.parametrize(("settings", "what"), [
+    ({"network": "resnet17"}, '"resnet17" is not an image network'),
+    ({"network": "mlp"}, '"mlp" is not an image network'),
+    ({"network": "resnet20", "width": 8}, "width is convnet's"),
+    ({"weights": "none", "transfer": "head"}, "what is frozen would stay random"),
+    ({"transfer": "last-0"}, "transfer"),
+])  # fmt: skip
+def test_settings_that_cannot_hold(settings: dict[str, Any], what: str) -> None:
+    with pytest.raises(ConfigError, match=what):
+        parse({"data": {"source": "x"}, "task": {"kind": "image_classification", **settings}})
+
+
+def test_weights_of_an_earlier_run_are_taken_whole_but_for_the_head(tmp_path: Path) -> None:
+    """Those of the built-in ConvNet, whose own normalisation comes with them, and of a network with pixels in front."""
+    for name in ("convnet", "resnet20"):
+        first = task_for(pictures(), network=name)
+        network = trained(first, pictures(), epochs=1)
+        save_file(network.state_dict(), tmp_path / f"{name}.safetensors")
+        second = task_for(
+            pictures(seed=3), network=name, weights=str(tmp_path / f"{name}.safetensors"), transfer="head"
+        )
+        other = second.network()
+        drawn = {key: other.state_dict()[key].clone() for key in stages(other)[-1].names}
+        second.objective(other, pictures(seed=3), None, config())
+        for key, value in other.state_dict().items():
+            assert torch.equal(value, drawn.get(key, network.state_dict()[key])), key
