@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orthogon.api import Run, Step, compare, load, next_steps, start
+    from orthogon.api import Run, Step, compare, ensemble, load, next_steps, start
     from orthogon.errors import OrthogonError
     from orthogon.estimators import OrthogonClassifier, OrthogonMultiLabelClassifier, OrthogonRegressor
     from orthogon.project import Project
@@ -27,6 +27,7 @@ _HOME = {
     "load": "orthogon.api",
     "next_steps": "orthogon.api",
     "compare": "orthogon.api",
+    "ensemble": "orthogon.api",
     "Run": "orthogon.api",
     "Step": "orthogon.api",
     "Project": "orthogon.project",
@@ -47,6 +48,7 @@ __all__ = [
     "Run",
     "Step",
     "compare",
+    "ensemble",
     "load",
     "next_steps",
     "start",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError, did_you_mean
-from orthogon.metrics.intervals import estimate, gap_interval, interval
+from orthogon.metrics.intervals import against_mean, estimate, gap_interval, interval
 from orthogon.metrics.select import Candidate, select
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
@@ -104,8 +104,10 @@ class Run(run_folder.Run):
 
     def _other_seeds(self) -> list[run_folder.Run]:
         """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""
-        mine = self.config
-        others = [run for run in self._rivals() if run.id != self.id and set(differences(mine, run.config)) == {"seed"}]
+        if self.members:
+            return []
+        mine, rivals = self.config, [run for run in self._rivals() if run.id != self.id and not run.members]
+        others = [run for run in rivals if set(differences(mine, run.config)) == {"seed"}]
         return [self, *others] if others else []
 
     # -- the mistakes -------------------------------------------------------------------------------------------
@@ -180,6 +182,8 @@ class Run(run_folder.Run):
 
     def advice_note(self) -> str:
         """What to say beside the steps: why there are none, and what would tell more."""
+        if self.members:
+            return f"An ensemble takes no step; its members do: orthogon next {int(self.members[0])}"
         return advice.note(self.diagnose(), self.info["split_sizes"])
 
     # -- use ----------------------------------------------------------------------------------------------------
@@ -316,7 +320,9 @@ class Run(run_folder.Run):
 
     def changes(self) -> str:
         """What this run changed against the one before it, in words; empty for the first."""
-        earlier = [run for run in self.project.runs() if run.finished and run.id < self.id]
+        if self.members:
+            return str(self.info.get("changed", "")).capitalize() + "."
+        earlier = [run for run in self.project.runs() if run.finished and run.id < self.id and not run.members]
         if not earlier:
             return ""
         before = earlier[-1]
@@ -514,6 +520,8 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
 
 def next_steps(run: Run, k: int = 3) -> list[Step]:
     """Up to k steps that aim at the largest material gap, ranked; empty for a healthy run."""
+    if run.members:
+        return []
     sizes, tried, history = run.info["split_sizes"], _tried(run), run.history()
     found = advice.next_steps(run.diagnose(), run.config, sizes, k=k, tried=tried, history=history)
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
@@ -637,6 +645,76 @@ class Comparison(Shown):
         yield table
         yield self.selection.reason
         yield f"Side by side: {_near(self.write())}"
+
+
+def ensemble(
+    runs: Sequence[int | str | Path | Run], *, project: str | Path | None = None, listen: Listener | None = None
+) -> Run:
+    """A run that answers with the mean of what these runs answer; it holds their weights and needs them no more.
+
+    Args:
+        runs: two or more finished runs of one project: numbers, folders, or what `load` gave.
+        listen: called with an event (dict) at every stage.
+    Raises:
+        UsageError, RunError: they cannot be averaged; says which run, and why.
+    """
+    members = [each if isinstance(each, Run) else load(str(each), project=project) for each in runs]
+    if not members:
+        raise UsageError("no run is named", "", "For instance: orthogon ensemble 1 2 3")
+    return Run(members[0].project.ensemble(members, listen).folder)
+
+
+class Averaged(Shown):
+    """An ensemble beside its members: each one's dev error, their mean, and what averaging the answers brings.
+
+    Raises:
+        RunError: a member is gone.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.metric = run, run.metric
+        judged = run._judged
+        members = [Run(run.project.run(name).folder) for name in run.members]
+        scores = [member.scores(judged) for member in members]
+        self.members = {member.id: _error(each, self.metric) for member, each in zip(members, scores, strict=True)}
+        self.whole = _error(run.scores(judged), self.metric)
+        self.mean = float(np.mean([figure.value for figure in self.members.values()]))
+        gap = against_mean(run.scores(judged), scores, self.metric)
+        self.gain = Figure(gap.value, gap.low, gap.high)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "run": self.run.id,
+            "metric": self.metric.name,
+            "unit": self.metric.unit,
+            "members": [{"run": name, **vars(figure)} for name, figure in self.members.items()],
+            "mean_member": self.mean,
+            "ensemble": vars(self.whole),
+            "difference": vars(self.gain),
+        }
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.table import Table
+
+        from orthogon.report import words
+
+        unit = self.metric.unit
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("")
+        table.add_column("dev error", justify="right", no_wrap=True)
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+        for name, figure in self.members.items():
+            table.add_row(f"run {name}", self.metric.show(figure.value), words.span(figure.low, figure.high, unit))
+        table.add_row("mean member", self.metric.show(self.mean), "")
+        span = words.span(self.whole.low, self.whole.high, unit)
+        table.add_row(f"ensemble, run {self.run.id}", self.metric.show(self.whole.value), span)
+        yield table
+        gain = self.gain
+        real = "better" if gain.high < 0 else "worse" if gain.low > 0 else "no real difference"
+        yield (
+            f"Ensemble against the mean member: {words.gap(gain.value, unit)} "
+            f"{words.span(gain.low, gain.high, unit)}, {real}."
+        )
 
 
 # -- data -------------------------------------------------------------------------------------------------------
@@ -881,12 +959,14 @@ def _near(path: Path) -> Path:
 
 
 __all__ = [
+    "Averaged",
     "Comparison",
     "Inspection",
     "ProjectConfig",
     "Run",
     "Step",
     "compare",
+    "ensemble",
     "load",
     "next_steps",
     "resume",

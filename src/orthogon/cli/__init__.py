@@ -42,6 +42,7 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
         data,
         describe,
         diagnose,
+        ensemble,
         errors,
         evaluate,
         export,
@@ -74,7 +75,8 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
             print(f"orthogon {__version__}")
             raise typer.Exit
 
-    for verb in (start, train, diagnose, errors, next, runs, compare, describe, predict, evaluate, export, learn):
+    looking = (diagnose, errors, next, runs, compare, ensemble, describe)
+    for verb in (start, train, *looking, predict, evaluate, export, learn):
         group.command(verb.__name__.rpartition(".")[2], help=verb.__doc__)(verb.run)
     group.add_typer(data.group, name="data", help=data.__doc__)
     group.add_typer(weights.group, name="weights", help=weights.__doc__)

@@ -6,6 +6,7 @@ read -> split -> check -> suggest -> fit transforms -> network -> train -> answe
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from orthogon.run.folder import Run, now, write_json, write_text
 from orthogon.shown import json_text
 
 if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
+    from torch import nn
+
     from orthogon.data.examples import Examples, Finding, Splits
     from orthogon.metrics.score import Scores
     from orthogon.project.config import ProjectConfig
@@ -315,7 +318,7 @@ class Project:
         """What sets this config apart from its parent's, or else the latest finished run's; empty for the first."""
         from orthogon.project.config import differences
 
-        finished = [run for run in self.runs() if run.finished]
+        finished = [run for run in self.runs() if run.finished and not run.members]
         if not finished:
             return ""
         before = next((run for run in finished if run.id == parent), finished[-1])
@@ -426,9 +429,6 @@ class Project:
     ) -> None:
         import torch
 
-        from orthogon.metrics.select import at_threshold
-        from orthogon.run import decide
-        from orthogon.run.cost import measure
         from orthogon.training import distributed
         from orthogon.training.device import choose_device
         from orthogon.training.loop import fit
@@ -458,12 +458,38 @@ class Project:
                 listen=tell,
                 expected_loss=task.expected_loss(),
             )
-        del objective  # what it holds of train must not stand beside the baselines
+        del objective, train, dev  # what they hold must not stand beside the baselines
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
         earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
             run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
             return
+        self._seal(run, task, network, examples, splits, config, tell, started=clock - earlier, facts=facts)
+
+    def _seal(
+        self,
+        run: Run,
+        task: Task,
+        network: nn.Module,
+        examples: Examples,
+        splits: Splits,
+        config: ProjectConfig,
+        tell: Listener,
+        started: float,
+        facts: Mapping[str, Any],
+    ) -> None:
+        """Keep a trained network, measure it on every split, set baselines beside it, and finish the run.
+
+        Args:
+            started: reading of the monotonic clock, moved back by the time of earlier sessions.
+            facts: more to write into run.json.
+        """
+        from orthogon.metrics.select import at_threshold
+        from orthogon.run import decide
+        from orthogon.run.cost import measure
+        from orthogon.training.device import choose_device
+
+        device = choose_device(config.training.device)
         run.save_network(network)
         run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors", device))
         tell({"event": "stage", "stage": "measuring"})
@@ -486,7 +512,9 @@ class Project:
             run.note(threshold=threshold.to_dict())
         if "test" in splits:
             self.log("test scored", run=run.id)
-        if not resume or not run.baselines():
+        if not run.baselines():
+            train = examples.take(splits["train"])
+            dev = examples.take(splits["dev"]) if "dev" in splits else None
             tell({"event": "stage", "stage": "training the baselines"})
             part, ids = (dev, splits["dev"]) if dev is not None else (train, splits["train"])
 
@@ -497,9 +525,69 @@ class Project:
             run.save_baselines(task.halving.shrunk(baselines, len(train), "training the baselines"))
         judged = "dev" if "dev" in splits else "train"
         run.note(dev_error=float(task.metrics()[metric].error(run.scores(judged))), unit=task.metrics()[metric].unit)
-        seconds = round(earlier + time.monotonic() - clock, 2)
+        seconds = round(time.monotonic() - started, 2)
         run.seal(seconds=seconds, metric=metric, test_looks=self.test_looks(), **facts)
         self.log("run finished", run=run.id, parent=run.info["parent"], knob=run.info["knob"])
+
+    def ensemble(self, members: Sequence[Run], listen: Listener | None = None) -> Run:
+        """A run that answers with the mean of what others answer, and holds their weights itself.
+
+        Args:
+            members: two or more finished runs of one task, trained on the same split of the same data.
+        Returns:
+            The run, measured on every split as a trained one is.
+        Raises:
+            UsageError: fewer than two, one of them twice, an ensemble among them, or answers that have no mean.
+            RunError: they do not belong together, or the data is not what it was.
+        """
+        from orthogon.data.split import load_splits
+        from orthogon.project.config import parse
+
+        tell = listen or (lambda event: None)
+        started = time.monotonic()
+        refuse_unlike(members)
+        first = members[0]
+        config, task = parse(first.config), first.task()
+        tell({"event": "stage", "stage": "reading the data"})
+        examples = self.read(config)
+        splits = load_splits(self.folder / "splits", first.info["splits_key"])
+        if examples.fingerprint() != first.info["fingerprint"] or splits is None:
+            raise RunError(
+                f"the data of run {first.id} has changed since, or its splits are gone",
+                config.data.source,
+                "An ensemble is measured on what its members were: bring the data back, or train the members anew.",
+            )
+        task.halving.tell = tell
+        kept = ("task", "seed", "source", "fingerprint", "splits_key", "split_sizes", "split_reason", "problem")
+        numbers = [run.id for run in members]
+        told = f"mean of runs {', '.join(numbers)}"
+        run = Run.create(
+            self.folder / "runs",
+            {**{key: first.info[key] for key in kept}, "parent": None, "knob": None, "expected": {}, "changed": told},
+        )
+        try:
+            with run.at_work(), status_when_stopped(run):
+                for member in members:
+                    run.save_member(member)
+                run.note(
+                    members=numbers,
+                    parameters=sum(member.info["parameters"] for member in members),
+                    network=" + ".join(str(member.info["network"]) for member in members),
+                )
+                for name in ("config.yaml", "schema.json", "findings.json", "baselines.json"):
+                    if (first.folder / name).exists():
+                        shutil.copyfile(first.folder / name, run.folder / name)
+                shutil.copytree(first.folder / "baselines", run.folder / "baselines", dirs_exist_ok=True)
+                run.save_task(task)
+                network = run.untrained()
+                for place, member in zip(network.members, members, strict=True):  # type: ignore[arg-type]
+                    place.load_state_dict(member.network().state_dict())
+                network(*task.example_inputs(1))  # refuses what has no mean, before anything is measured
+                self._seal(run, task, network.eval(), examples, splits, config, tell, started, facts={})
+        except BaseException:  # it is made again in seconds: nothing half-made is left
+            shutil.rmtree(run.folder)
+            raise
+        return run
 
     @staticmethod
     def _follows() -> bool:
@@ -549,6 +637,67 @@ class Project:
             train = stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
         held_out = {name: splits[name] for name in ("train_dev", "dev", "test") if name in splits}
         return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
+
+
+def refuse_unlike(members: Sequence[Run]) -> None:
+    """Refuse runs whose answers cannot be averaged example by example.
+
+    Raises:
+        UsageError: fewer than two, one of them twice, or an ensemble among them.
+        RunError: they differ in what all must share.
+    """
+    names = [run.id for run in members]
+    if len({run.folder.resolve() for run in members}) < max(2, len(members)):
+        what = "an ensemble has at least two members" if len(members) < 2 else "a run is named twice"
+        raise UsageError(what, " ".join(names), "Name different runs: orthogon ensemble 1 2 3")
+    first = members[0]
+    for run in members:
+        if run.folder.resolve().parent != first.folder.resolve().parent:
+            what = f"run {run.id} lies in another project than run {first.id}"
+            raise UsageError(what, str(run.folder), "Name runs of one project: orthogon runs")
+        if not run.finished:
+            raise RunError(f"run {run.id} is {run.status}", str(run.folder), "Name finished runs: orthogon runs")
+        if run.members:
+            those = " ".join(str(int(name)) for name in run.members)
+            raise UsageError(
+                f"run {run.id} is an ensemble itself", str(run.folder), f"Name its members instead: {those}"
+            )
+    shared: list[tuple[str, Callable[[Run], Any], str]] = [
+        ("task", lambda run: run.info["task"], "Choose runs of one task."),
+        ("data", lambda run: run.info["fingerprint"], "Train them anew on the same data."),
+        ("split", lambda run: run.info["splits_key"], "Train them with the same data settings; see: orthogon compare"),
+        ("metric", _yardstick, "Train them with one metrics.optimise and the same metrics.class_costs."),
+        ("classes", lambda run: run.task().class_names(), "Train them on the same classes."),
+        ("inputs", lambda run: json_text(run.task().preprocessing()), "Train them with the same size and channels."),
+    ]
+    for name, fact, remedy in shared:
+        for run in members[1:]:
+            if fact(run) == fact(first):
+                continue
+            what = {
+                "task": f"is of another task ({run.info['task']}, not {first.info['task']})",
+                "data": "was trained on other data",
+                "split": "was trained on another split of the data",
+                "metric": "is judged by another metric or other costs",
+                "classes": "knows other classes",
+                "inputs": f"takes other inputs ({_first_difference(first, run)})",
+            }[name]
+            raise RunError(f"run {run.id} {what} than run {first.id}", str(run.folder), remedy)
+
+
+def _yardstick(run: Run) -> tuple[str, Any]:
+    """What a run's errors are errors of."""
+    return run.info["metric"], run.config["metrics"]["class_costs"]
+
+
+def _first_difference(a: Run, b: Run) -> str:
+    """The first fact about preparing inputs in which two runs differ, such as "size 64, not 32"."""
+    ours, theirs = a.task().preprocessing(), b.task().preprocessing()
+    for key in {**ours, **theirs}:
+        if json_text(ours.get(key)) != json_text(theirs.get(key)):
+            said, other = (json_text(values.get(key), indent=None) for values in (theirs, ours))
+            return f"{key} {said}, not {other}" if len(said) + len(other) < 80 else key
+    return ""
 
 
 def _unit(run: Run) -> str | None:

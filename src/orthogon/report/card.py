@@ -39,6 +39,7 @@ def _model(data: ReportData) -> str:
         ("trained", info.get("ended") or info.get("created")),
         ("training time", words.seconds(info["seconds"]) if info.get("seconds") else None),
         ("status", info.get("status")),
+        ("mean of runs", ", ".join(info.get("members", ()))),
         ("made from run", info.get("parent")),
         ("change against that run", info.get("knob")),
     ]
@@ -136,8 +137,14 @@ def _again(data: ReportData) -> str:
     facts = [("seed", data.info.get("seed")), *versions.items()]
     facts += [(f"hardware, {key}", value) for key, value in (data.info.get("hardware") or {}).items()]
     parts.append(_list(facts))
-    parts.append("The resolved configuration lies beside this file in `config.yaml`; with the same data and versions")
-    parts[-1] += " on the same machine `orthogon train` gives the same weights, bit for bit."
+    members = data.info.get("members", ())
+    if members:
+        numbers = " ".join(str(int(name)) for name in members)
+        parts.append(f"Its members' weights are its own; `orthogon ensemble {numbers}` puts them together again.")
+        parts[-1] += " Each member's configuration lies beside this file in `members/`."
+    else:
+        parts.append("The resolved configuration lies beside this file in `config.yaml`; with the same data and")
+        parts[-1] += " versions on the same machine `orthogon train` gives the same weights, bit for bit."
     if data.predict_line:
         parts.append(f"To use it:\n\n```\n{data.predict_line}\n```")
     if data.config:

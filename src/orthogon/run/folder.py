@@ -2,6 +2,7 @@
 
 run.json config.yaml schema.json task.json task.npz weights.safetensors log.jsonl
 answers/SPLIT.npz scores/SPLIT.npz baselines.json baselines/NAME.npz findings.json
+members/RUN/      of an ensemble only: what the network of each member is built from
 derived/          what can be made again
 checkpoint/ lock  only while unfinished
 """
@@ -95,9 +96,14 @@ class Run:
         return self.status == "finished"
 
     @property
+    def members(self) -> list[str]:
+        """Of an ensemble, the runs it was made of; they may be gone, for it holds their weights. Else empty."""
+        return list(self.info.get("members", ()))
+
+    @property
     def resumable(self) -> bool:
         """Whether it was killed or interrupted once all that training needs had been written."""
-        return self.status in ("killed", "interrupted") and (self.folder / "task.json").exists()
+        return not self.members and self.status in ("killed", "interrupted") and (self.folder / "task.json").exists()
 
     @property
     def config(self) -> dict[str, Any]:
@@ -180,7 +186,7 @@ class Run:
             from safetensors import SafetensorError
             from safetensors.torch import load_file
 
-            network, path = self.task().network(), self._existing("weights.safetensors")
+            network, path = self.untrained(), self._existing("weights.safetensors")
             try:
                 network.load_state_dict(load_file(path))
             except (SafetensorError, RuntimeError) as cause:
@@ -189,8 +195,22 @@ class Run:
                     str(path),
                     "Restore the file from a backup, or train again: orthogon train",
                 ) from cause
-            self._network = network.eval()
+            self._network = self._deployed(network)
         return self._network
+
+    def untrained(self) -> nn.Module:
+        """A network of this run's form, its weights still as they were drawn."""
+        if not self.members:
+            return self.task().network()
+        from orthogon.nn.ensemble import Ensemble
+
+        tasks = [Run(self._existing(f"members/{name}")).task() for name in self.members]
+        return Ensemble([task.deployed(task.network()) for task in tasks], self.task().average)
+
+    def _deployed(self, network: nn.Module) -> nn.Module:
+        """The network as it answers, on the CPU; an ensemble's members are so already."""
+        network = network.cpu() if self.members else self.task().deployed(network.cpu())
+        return network.eval()
 
     def damaged_files(self) -> list[str]:
         """Sealed files whose content changed since the run was finished."""
@@ -266,7 +286,17 @@ class Run:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
         with atomic_file(self.folder / "weights.safetensors") as temporary:
             save_file(tensors, temporary)
-        self._network = network.cpu().eval()
+        self._network = self._deployed(network)
+
+    def save_member(self, member: Run) -> None:
+        """Of a run that this one is made of, what its network and transforms are built from."""
+        folder = self.folder / "members" / member.id
+        folder.mkdir(parents=True)
+        names = ("config.yaml", "task.json", "task.npz")
+        for name in names:
+            shutil.copyfile(member._existing(name), folder / name)
+        files = {name: digest for name, digest in member.info["files"].items() if name in names}
+        write_json(folder / "run.json", {**member.info, "files": files})
 
     def save_split(self, split: str, answers: Answers, scores: Scores) -> None:
         save_arrays(self.folder / f"answers/{split}.npz", {**answers.values, "ids": answers.ids})
@@ -285,6 +315,7 @@ class Run:
         names = [name for name in SEALED if (self.folder / name).exists()]
         for folder in ("answers", "scores", "baselines"):
             names += [f"{folder}/{path.name}" for path in sorted((self.folder / folder).glob("*.npz"))]
+        names += [path.relative_to(self.folder).as_posix() for path in sorted(self.folder.glob("members/*/*"))]
         files = {name: _sha256(self.folder / name) for name in names}
         self.note(status="finished", ended=now(), files=files, **facts)
         shutil.rmtree(self.folder / "checkpoint", ignore_errors=True)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from orthogon.data.examples import Example, Examples, Finding
+from orthogon.errors import UsageError
 from orthogon.metrics.score import Metric, Scores
 from orthogon.training.config import TrainingConfig
 from orthogon.training.halving import Halving
@@ -155,6 +156,22 @@ class Task(ABC):
         self, network: nn.Module, train: Examples, dev: Examples | None, training: TrainingConfig
     ) -> Objective:
         """What the loop minimises; its `evaluate` gives "loss" and "error" on dev."""
+
+    def deployed(self, network: nn.Module) -> nn.Module:
+        """The trained network as it answers, is timed and exported: itself, or averaged over several looks."""
+        return network
+
+    def average(self, outputs: Tensor) -> Tensor:
+        """(k, B, ...) outputs of k networks -> (B, ...), whose probabilities and values are the mean of theirs.
+
+        Raises:
+            UsageError: what this task answers has no mean.
+        """
+        raise UsageError(
+            f"the answers of {self.kind} runs have no mean: what one network says depends on what it said before",
+            "",
+            "Choose the best of them instead: orthogon compare RUN RUN",
+        )
 
     # -- answers ------------------------------------------------------------------------------------------------
 
