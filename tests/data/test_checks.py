@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,106 @@ def test_ten_million_keys_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     found = named(check(photos), "duplicate-exact")
     assert "in a sample of 150" in found.message
     assert 30 < found.count < 75
+
+
+# -- several targets at once --------------------------------------------------------------------------------------
+
+
+def two_targets(n: int = 2000) -> pd.DataFrame:
+    """A class and a value, both hard to predict, beside the columns of the clean table."""
+    rng = np.random.default_rng(1)
+    frame = clean_frame(n)
+    frame["weather"] = np.where(frame["weight"] + rng.normal(0, 1, n) > 3, "dry", "wet")
+    frame["price"] = (frame["length"] + rng.normal(0, 2, n)).round(4)
+    return frame
+
+
+def checked(tmp_path: Path, frame: pd.DataFrame, *targets: str) -> list[Finding]:
+    path = tmp_path / "rows.csv"
+    frame.to_csv(path, index=False)
+    examples = read(DataConfig(source=str(path), target=targets))
+    return check(examples, split(examples))
+
+
+def test_a_clean_table_of_several_targets_is_quiet(tmp_path: Path) -> None:
+    assert checked(tmp_path, two_targets(), "kind", "weather", "price") == []
+
+
+def leak_class(frame: pd.DataFrame) -> None:
+    frame["code"] = "L" + frame["weather"]
+
+
+def leak_value(frame: pd.DataFrame) -> None:
+    frame["tax"] = frame["price"] * 0.19
+
+
+def leak_sum(frame: pd.DataFrame) -> None:
+    frame["net"] = np.random.default_rng(2).normal(5, 2, len(frame)).round(4)
+    frame["rest"] = (frame["price"] - frame["net"]).round(4)
+
+
+def spelling(frame: pd.DataFrame) -> None:
+    frame.loc[:30, "weather"] = frame.loc[:30, "weather"].replace("dry", "DRY")
+
+
+def rare(frame: pd.DataFrame) -> None:
+    frame.loc[:4, "weather"] = "hail"
+
+
+def conflict(frame: pd.DataFrame) -> None:
+    frame.iloc[:20, :5] = frame.iloc[20:40, :5].to_numpy()
+    frame.loc[:19, ["kind", "price"]] = frame.loc[20:39, ["kind", "price"]].to_numpy()
+    frame.loc[:19, "weather"] = np.where(frame.loc[20:39, "weather"] == "wet", "dry", "wet")
+
+
+@pytest.mark.parametrize(
+    ("plant", "code", "says"),
+    [
+        (leak_class, "leakage-column", 'Column "code" alone gives the target "weather" away'),
+        (leak_value, "leakage-column", 'Column "tax" alone gives the target "price" away'),
+        (leak_sum, "leakage-sum", '"net" + "rest" is the target "price"'),
+        (spelling, "label-spelling", 'Target "weather": These labels differ only by space, case or punctuation: "dry"'),
+        (rare, "class-rare", 'Target "weather": 1 of 3 classes have fewer than 10 examples in train: "hail"'),
+        (rare, "imbalance", 'Target "weather": "'),
+        (conflict, "conflicting-labels", 'Target "weather": 40 examples have the same input'),
+    ],
+)
+def test_a_fault_of_one_target_among_several_is_named(
+    tmp_path: Path, plant: Callable[[pd.DataFrame], None], code: str, says: str
+) -> None:
+    frame = two_targets()
+    plant(frame)
+    found = named(checked(tmp_path, frame, "kind", "weather", "price"), code)
+    assert found.message.startswith(says)
+
+
+def test_a_class_of_one_target_that_dev_lacks_is_named(tmp_path: Path) -> None:
+    frame = two_targets()
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    examples = read(DataConfig(source=str(tmp_path / "rows.csv"), target=("kind", "weather")))
+    wet = np.flatnonzero(frame["weather"] == "wet")
+    rest = np.setdiff1d(np.arange(len(frame)), wet[:50])
+    found = named(check(examples, Splits({"train": rest, "dev": wet[:50]})), "class-absent")
+    assert found.message.startswith('Target "weather": dev has no example of "dry"')
+
+
+def test_parts_that_differ_in_one_target_among_several_are_named(tmp_path: Path) -> None:
+    frame = two_targets()
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    examples = read(DataConfig(source=str(tmp_path / "rows.csv"), target=("kind", "price")))
+    order = np.argsort(frame["price"].to_numpy())
+    found = named(check(examples, Splits({"train": order[:1400], "dev": order[1400:]})), "parts-differ-train-dev")
+    assert 'the target "price"' in found.message
+
+
+def test_one_source_with_different_targets_is_named() -> None:
+    sources = [f"word number {k // 3}" for k in range(60)]
+    found = named(check(StringPairs(sources, [f"translation {k}" for k in range(60)])), "conflicting-labels")
+    assert found.message.startswith("60 examples have the same source as another but a different target")
+    assert "at least 40 (66.67%)" in found.message
+    assert found.places[0] == 'strings, line 1 "translation 0", strings, line 2 "translation 1"'
+    same = check(StringPairs(sources, [f"translation {k // 3}" for k in range(60)]))
+    assert "conflicting-labels" not in codes(same)
 
 
 # -- augmentation -------------------------------------------------------------------------------------------------

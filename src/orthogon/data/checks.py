@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, cast
 
@@ -39,6 +40,37 @@ class _Table(Protocol):
     ) -> pd.DataFrame: ...
 
 
+@dataclass(frozen=True)
+class _Target:
+    """One of the columns to be predicted.
+
+    Attributes:
+        name: empty where it is the only one.
+        values: (n,) float with NaN, or texts with None.
+    """
+
+    name: str
+    values: NDArray[Any]
+
+    @property
+    def prefix(self) -> str:
+        return f'Target "{self.name}": ' if self.name else ""
+
+    @property
+    def the(self) -> str:
+        return f'the target "{self.name}"' if self.name else "the target"
+
+    @cached_property
+    def classes(self) -> tuple[NDArray[np.int64], list[str]] | None:
+        """(n,) class numbers (-1 missing) and names; None where the targets are values."""
+        codes, names = pd.factorize(self.values)
+        if self.values.dtype.kind in "iuf":  # 0 and 1, or grades: classes that happen to be numbers
+            if len(names) > NUMBER_CLASSES_AT_MOST or (names % 1 != 0).any():
+                return None
+            names = names.astype(np.int64)
+        return codes.astype(np.int64), [str(name) for name in names]
+
+
 class _Data:
     """The examples, and what several checks ask of them, computed once."""
 
@@ -59,16 +91,23 @@ class _Data:
         return np.asarray(missing.all(axis=1)) if missing.ndim == 2 else missing
 
     @cached_property
-    def classes(self) -> tuple[NDArray[np.int64], list[str]] | None:
-        """(n,) class numbers (-1 missing) and names; None where the targets are no classes."""
-        if self.targets.ndim != 1 or self.examples.modality == "strings":
-            return None
-        codes, names = pd.factorize(self.targets)
-        if self.targets.dtype.kind in "iuf":  # 0 and 1, or grades: classes that happen to be numbers
-            if len(names) > NUMBER_CLASSES_AT_MOST or (names % 1 != 0).any():
-                return None
-            names = names.astype(np.int64)
-        return codes.astype(np.int64), [str(name) for name in names]
+    def each_target(self) -> list[_Target]:
+        """The columns to be predicted, one by one."""
+        if self.targets.ndim == 1:
+            return [_Target("", self.targets)]
+        assert self.table is not None
+        found = []
+        for name, column in zip(self.table.target_columns, self.targets.T, strict=True):
+            number = self.table.column_types[name].kind == "number"
+            found.append(_Target(name, column.astype(np.float64) if number else column))
+        return found
+
+    @cached_property
+    def labels(self) -> list[tuple[_Target, NDArray[np.int64], list[str]]]:
+        """(target, (n,) class numbers, names) of each target of classes; strings have none."""
+        if self.examples.modality == "strings":
+            return []
+        return [(target, *target.classes) for target in self.each_target if target.classes is not None]
 
     @cached_property
     def keyed(self) -> NDArray[np.int64]:
@@ -171,36 +210,39 @@ CONFLICTS_MATTER = 0.005  # share of examples that no system can answer right
 
 
 def conflicting_labels(data: _Data) -> Iterator[Finding]:
-    if data.classes is None:
-        return
-    codes, names = data.classes
-    frame = pd.DataFrame({"key": data.keys, "label": codes[data.keyed], "row": data.keyed})
-    frame = frame[frame.label >= 0]
-    frame = frame[frame.duplicated("key", keep=False)]
-    labels = frame.groupby("key").label.nunique()
-    frame = frame[frame.key.isin(labels.index[labels > 1])]
-    if frame.empty:
-        return
-    sizes = frame.groupby(["key", "label"]).size()
-    lost = len(frame) - int(sizes.groupby(level="key").max().sum())
-    pairs = []
-    for _, group in list(frame.groupby("key", sort=False))[:SHOWN]:
-        a = group.iloc[0]
-        b = group[group.label != a.label].iloc[0]
-        pairs.append(
-            f'{data.examples[int(a.row)].origin} "{names[int(a.label)]}", '
-            f'{data.examples[int(b.row)].origin} "{names[int(b.label)]}"'
+    strings = data.examples.modality == "strings"
+    answers = [(target, *pd.factorize(target.values)) for target in data.each_target] if strings else data.labels
+    for target, codes, names in answers:
+        frame = pd.DataFrame({"key": data.keys, "label": codes[data.keyed], "row": data.keyed})
+        frame = frame[frame.label >= 0]
+        frame = frame[frame.duplicated("key", keep=False)]
+        labels = frame.groupby("key").label.nunique()
+        frame = frame[frame.key.isin(labels.index[labels > 1])]
+        if frame.empty:
+            continue
+        sizes = frame.groupby(["key", "label"]).size()
+        lost = len(frame) - int(sizes.groupby(level="key").max().sum())
+        pairs = []
+        for _, group in list(frame.groupby("key", sort=False))[:SHOWN]:
+            a = group.iloc[0]
+            b = group[group.label != a.label].iloc[0]
+            pairs.append(
+                f'{data.examples[int(a.row)].origin} "{names[int(a.label)]}", '
+                f'{data.examples[int(b.row)].origin} "{names[int(b.label)]}"'
+            )
+        share = lost / len(data.keys)
+        what = "source as another but a different target" if strings else "input as another but a different label"
+        yield Finding(
+            "conflicting-labels",
+            "warning" if share >= CONFLICTS_MATTER else "note",
+            f"{target.prefix}{len(frame):,} examples have the same {what}{data.sampled}: at least "
+            f"{lost:,} ({share:.2%}) cannot be answered right by any system.",
+            len(frame),
+            tuple(pairs),
+            "Keep one target a source, or expect no more exact matches than that."
+            if strings
+            else "Correct the labels, or add what tells these inputs apart.",
         )
-    share = lost / len(data.keys)
-    yield Finding(
-        "conflicting-labels",
-        "warning" if share >= CONFLICTS_MATTER else "note",
-        f"{len(frame):,} examples have the same input as another but a different label{data.sampled}: at least "
-        f"{lost:,} ({share:.2%}) cannot be answered right by any system.",
-        len(frame),
-        tuple(pairs),
-        "Correct the labels, or add what tells these inputs apart.",
-    )
 
 
 FEW_ACROSS = 0.01  # share of dev and test below which their copies in train move no figure
@@ -369,28 +411,26 @@ def target_constant(data: _Data) -> Iterator[Finding]:
 
 def label_spelling(data: _Data) -> Iterator[Finding]:
     """Labels that differ only by spaces, case or punctuation at the end."""
-    if data.classes is None:
-        return
-    codes, names = data.classes
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    forms: dict[str, list[int]] = {}
-    for k, name in enumerate(names):
-        if len(name.strip()) > 1:  # "A" and "a" can be two letters of an alphabet
-            form = re.sub(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])", "", name.casefold().strip().rstrip(" .,;:!?"))
-            forms.setdefault(form or name, []).append(k)
-    for same in forms.values():
-        if len(same) > 1:
-            same = sorted(same, key=lambda k: -counts[k])
-            spelled = ", ".join(f'"{names[k]}" ({counts[k]:,})' for k in same)
-            rest = int(counts[same[1:]].sum())
-            yield Finding(
-                "label-spelling",
-                "warning",
-                f"These labels differ only by space, case or punctuation: {spelled}.",
-                rest,
-                data.places(np.flatnonzero(np.isin(codes, same[1:]))),
-                f'Write them all as "{names[same[0]]}".',
-            )
+    for target, codes, names in data.labels:
+        counts = np.bincount(codes[codes >= 0], minlength=len(names))
+        forms: dict[str, list[int]] = {}
+        for k, name in enumerate(names):
+            if len(name.strip()) > 1:  # "A" and "a" can be two letters of an alphabet
+                form = re.sub(r"(?<=[^\W\d])[\s_-]+(?=[^\W\d])", "", name.casefold().strip().rstrip(" .,;:!?"))
+                forms.setdefault(form or name, []).append(k)
+        for same in forms.values():
+            if len(same) > 1:
+                same = sorted(same, key=lambda k: -counts[k])
+                spelled = ", ".join(f'"{names[k]}" ({counts[k]:,})' for k in same)
+                rest = int(counts[same[1:]].sum())
+                yield Finding(
+                    "label-spelling",
+                    "warning",
+                    f"{target.prefix}These labels differ only by space, case or punctuation: {spelled}.",
+                    rest,
+                    data.places(np.flatnonzero(np.isin(codes, same[1:]))),
+                    f'Write them all as "{names[same[0]]}".',
+                )
 
 
 FEW_IN_TRAIN = 10  # examples of a class below which little can be learned
@@ -398,65 +438,61 @@ LARGEST_RATIO = 20  # between the most and the least frequent class
 
 
 def rare_classes(data: _Data) -> Iterator[Finding]:
-    if data.classes is None:
-        return
-    codes, names = data.classes
     inside = (data.part == SPLIT_NAMES.index("train")) if data.splits is not None else np.ones(data.n, dtype=bool)
-    counts = np.bincount(codes[inside & (codes >= 0)], minlength=len(names))
-    rare = [k for k in np.argsort(counts, kind="stable").tolist() if 0 < counts[k] < FEW_IN_TRAIN]
-    if rare:
-        shown = ", ".join(f'"{names[k]}" ({counts[k]})' for k in rare[:SHOWN])
-        more = f" and {len(rare) - SHOWN:,} more" if len(rare) > SHOWN else ""
-        where = "in train" if data.splits is not None else "in all"
-        yield Finding(
-            "class-rare",
-            "warning",
-            f"{len(rare):,} of {len(names):,} classes have fewer than {FEW_IN_TRAIN} examples {where}: {shown}{more}.",
-            len(rare),
-            data.places([int(np.flatnonzero(codes == k)[0]) for k in rare[:SHOWN]]),
-            "Collect more of them, or merge them into a wider class.",
-        )
+    for target, codes, names in data.labels:
+        counts = np.bincount(codes[inside & (codes >= 0)], minlength=len(names))
+        rare = [k for k in np.argsort(counts, kind="stable").tolist() if 0 < counts[k] < FEW_IN_TRAIN]
+        if rare:
+            shown = ", ".join(f'"{names[k]}" ({counts[k]})' for k in rare[:SHOWN])
+            more = f" and {len(rare) - SHOWN:,} more" if len(rare) > SHOWN else ""
+            where = "in train" if data.splits is not None else "in all"
+            yield Finding(
+                "class-rare",
+                "warning",
+                f"{target.prefix}{len(rare):,} of {len(names):,} classes have fewer than {FEW_IN_TRAIN} examples "
+                f"{where}: {shown}{more}.",
+                len(rare),
+                data.places([int(np.flatnonzero(codes == k)[0]) for k in rare[:SHOWN]]),
+                "Collect more of them, or merge them into a wider class.",
+            )
 
 
 def imbalance(data: _Data) -> Iterator[Finding]:
-    if data.classes is None:
-        return
-    codes, names = data.classes
-    counts = np.bincount(codes[codes >= 0], minlength=len(names))
-    if len(counts) < 2 or counts.max() < LARGEST_RATIO * counts.min() or len(names) > 0.5 * data.n:
-        return
-    most, least = int(counts.argmax()), int(counts.argmin())
-    yield Finding(
-        "imbalance",
-        "note",
-        f'"{names[most]}" makes up {counts[most] / counts.sum():.1%} of the examples, "{names[least]}" '
-        f"{counts[least] / counts.sum():.2%}: always answering the first is {counts[most] / counts.sum():.1%} right.",
-        int(counts[least]),
-        (),
-        "Judge by F1 rather than accuracy; training.class_weights=balanced makes all classes weigh the same.",
-    )
+    for target, codes, names in data.labels:
+        counts = np.bincount(codes[codes >= 0], minlength=len(names))
+        if len(counts) < 2 or counts.max() < LARGEST_RATIO * counts.min() or len(names) > 0.5 * data.n:
+            continue
+        share = counts / counts.sum()
+        most, least = int(counts.argmax()), int(counts.argmin())
+        yield Finding(
+            "imbalance",
+            "note",
+            f'{target.prefix}"{names[most]}" makes up {share[most]:.1%} of the examples, "{names[least]}" '
+            f"{share[least]:.2%}: always answering the first is {share[most]:.1%} right.",
+            int(counts[least]),
+            (),
+            "Judge by F1 rather than accuracy; training.class_weights=balanced makes all classes weigh the same.",
+        )
 
 
 def absent_classes(data: _Data) -> Iterator[Finding]:
-    if data.classes is None or data.splits is None:
+    if data.splits is None:
         return
-    codes, names = data.classes
-    for part in ("dev", "test"):
-        if part not in data.splits:
-            continue
-        seen = np.bincount(codes[data.splits[part]][codes[data.splits[part]] >= 0], minlength=len(names))
-        absent = np.flatnonzero((seen == 0) & (np.bincount(codes[codes >= 0], minlength=len(names)) > 0)).tolist()
-        if absent and len(names) <= 0.5 * data.n:
-            shown = ", ".join(f'"{names[k]}"' for k in absent[:SHOWN])
-            more = f" and {len(absent) - SHOWN:,} more" if len(absent) > SHOWN else ""
-            yield Finding(
-                "class-absent",
-                "warning",
-                f"{part} has no example of {shown}{more}, so figures per class leave that out.",
-                len(absent),
-                (),
-                f"Collect more, or enlarge data.{part}.",
-            )
+    for target, codes, names in data.labels:
+        for part in [name for name in ("dev", "test") if name in data.splits]:
+            seen = np.bincount(codes[data.splits[part]][codes[data.splits[part]] >= 0], minlength=len(names))
+            absent = np.flatnonzero((seen == 0) & (np.bincount(codes[codes >= 0], minlength=len(names)) > 0)).tolist()
+            if absent and len(names) <= 0.5 * data.n:
+                shown = ", ".join(f'"{names[k]}"' for k in absent[:SHOWN])
+                more = f" and {len(absent) - SHOWN:,} more" if len(absent) > SHOWN else ""
+                yield Finding(
+                    "class-absent",
+                    "warning",
+                    f"{target.prefix}{part} has no example of {shown}{more}, so figures per class leave that out.",
+                    len(absent),
+                    (),
+                    f"Collect more, or enlarge data.{part}.",
+                )
 
 
 # -- columns of tables --------------------------------------------------------------------------------------------
@@ -491,13 +527,18 @@ CHANCE_ERROR = 0.02  # below, the most frequent class is nearly always right and
 def leakage_columns(data: _Data) -> Iterator[Finding]:
     """Columns that alone give the target away: a small tree fitted on one half of a sample, tested on the other."""
     table = data.table
-    if table is None or data.targets.ndim != 1 or not len(table.input_columns):
+    if table is None or not len(table.input_columns):
         return
-    rows = data.sample(np.flatnonzero(~data.missing), COLUMN_ROWS)
-    if len(rows) < 50:
-        return
+    for target in data.each_target:
+        rows = data.sample(np.flatnonzero(~pd.isna(target.values)), COLUMN_ROWS)
+        if len(rows) < 50:
+            continue
+        yield from _leakage_into(data, table, target, rows)
+
+
+def _leakage_into(data: _Data, table: _Table, target: _Target, rows: NDArray[np.int64]) -> Iterator[Finding]:
     frame = table.frame(list(table.input_columns), rows)
-    y = data.targets[rows]
+    y = target.values[rows]
     order = data.rng.permutation(len(rows))
     fit, test = order[::2], order[1::2]
     for name in frame:
@@ -518,9 +559,9 @@ def leakage_columns(data: _Data) -> Iterator[Finding]:
         yield Finding(
             "leakage-column",
             "warning",
-            f'Column "{name}" alone gives the target away: {how} leaves {figure}.'
+            f'Column "{name}" alone gives {target.the} away: {how} leaves {figure}.'
             if is_class
-            else f'Column "{name}" alone gives the target away: {figure}.',
+            else f'Column "{name}" alone gives {target.the} away: {figure}.',
             len(rows),
             data.places(rows[:1]),
             f'If it is {"a date " if date else ""}known only after the fact, leave it out: data.ignore=["{name}"].',
@@ -569,28 +610,31 @@ PAIR_ROWS = 400
 def leakage_sums(data: _Data) -> Iterator[Finding]:
     """Two columns whose sum or difference is the target: casual + registered = count."""
     table = data.table
-    if table is None or data.targets.ndim != 1 or data.targets.dtype.kind not in "iuf":
+    if table is None:
         return
-    rows = data.sample(np.flatnonzero(np.isfinite(data.targets)), PAIR_ROWS)
     names = [name for name in table.input_columns if table.column_types[name].kind == "number"][:PAIR_COLUMNS]
-    if len(names) < 2 or len(rows) < 20:
-        return
-    x = table.frame(names, rows).to_numpy(dtype=np.float64, na_value=np.nan)
-    y = data.targets[rows]
-    tolerance = 1e-6 * np.maximum(np.abs(y), 1)
-    pairs = [(i, j, "+") for i in range(len(names)) for j in range(i + 1, len(names))]
-    pairs += [(i, j, "-") for i in range(len(names)) for j in range(len(names)) if i != j]
-    for i, j, sign in pairs:
-        total = x[:, i] + (x[:, j] if sign == "+" else -x[:, j])
-        if np.mean(np.abs(total - y) <= tolerance) > 0.98 and min(np.ptp(x[:, i]), np.ptp(x[:, j])) > 0:
-            yield Finding(
-                "leakage-sum",
-                "warning",
-                f'"{names[i]}" {sign} "{names[j]}" is the target: together they give it away.',
-                len(rows),
-                data.places(rows[:1]),
-                f'If they are known only after the fact, leave them out: data.ignore=["{names[i]}", "{names[j]}"].',
-            )
+    for target in data.each_target:
+        if target.values.dtype.kind not in "iuf":
+            continue
+        rows = data.sample(np.flatnonzero(np.isfinite(target.values)), PAIR_ROWS)
+        if len(names) < 2 or len(rows) < 20:
+            continue
+        x = table.frame(names, rows).to_numpy(dtype=np.float64, na_value=np.nan)
+        y = target.values[rows]
+        tolerance = 1e-6 * np.maximum(np.abs(y), 1)
+        pairs = [(i, j, "+") for i in range(len(names)) for j in range(i + 1, len(names))]
+        pairs += [(i, j, "-") for i in range(len(names)) for j in range(len(names)) if i != j]
+        for i, j, sign in pairs:
+            total = x[:, i] + (x[:, j] if sign == "+" else -x[:, j])
+            if np.mean(np.abs(total - y) <= tolerance) > 0.98 and min(np.ptp(x[:, i]), np.ptp(x[:, j])) > 0:
+                yield Finding(
+                    "leakage-sum",
+                    "warning",
+                    f'"{names[i]}" {sign} "{names[j]}" is {target.the}: together they give it away.',
+                    len(rows),
+                    data.places(rows[:1]),
+                    f'If they are known only after the fact, leave them out: data.ignore=["{names[i]}", "{names[j]}"].',
+                )
 
 
 def row_order(data: _Data) -> Iterator[Finding]:
@@ -734,9 +778,10 @@ def _named(different: Sequence[Difference]) -> str:
 def _features(data: _Data, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
     """Columns of these examples that two parts can be compared by."""
     features: dict[str, NDArray[Any]] = {}
-    targets = data.targets[rows]
-    if targets.ndim == 1 and data.examples.modality != "strings":
-        features["the target"] = targets if targets.dtype.kind in "iuf" else targets.astype(object)
+    if data.examples.modality != "strings":
+        for target in data.each_target:
+            targets = target.values[rows]
+            features[target.the] = targets if targets.dtype.kind in "iuf" else targets.astype(object)
     if data.table is not None:
         names = [n for n in data.table.input_columns if data.table.column_types[n].kind not in ("id", "text")]
         frame = data.table.frame(names, rows)
@@ -752,7 +797,7 @@ def _features(data: _Data, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         features |= {"brightness": flat.mean(axis=1), "contrast": flat.std(axis=1)}
     else:
         features["length of the source"] = np.array([len(str(data.examples[int(i)].input)) for i in rows], float)
-        features["length of the target"] = np.array([len(str(target)) for target in targets], float)
+        features["length of the target"] = np.array([len(str(text)) for text in data.targets[rows]], float)
     return features
 
 
