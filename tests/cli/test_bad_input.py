@@ -5,6 +5,9 @@ import errno
 import hashlib
 import io
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from orthogon.data.split import load_splits
 
 QUICK = ("--set", "training.epochs=1", "--set", "training.preflight=false")
 
@@ -602,13 +607,50 @@ def test_killed_while_splitting(desk: Desk, failure: Any, code: int) -> None:
 
 
 def test_a_half_written_split_is_made_again(desk: Desk, project: Path) -> None:
-    """What a kill without a chance to tidy up leaves."""
     (stored,) = (project / "splits").glob("*.npz")
+    before = load_splits(stored.parent, stored.stem)
     stored.write_bytes(stored.read_bytes()[:40])
-    says = [f"t-orthogon/splits/{stored.name}: The stored split cannot be read", "Delete the file: it is made again"]
-    desk.refused("train", code=1, says=says)
-    stored.unlink()
-    desk.goes_on("train", says=["train 36, dev 12, test 12"])
+    code, _, err = desk.run("train", *QUICK)
+    assert code == 0, err
+    assert f"t-orthogon/splits/{stored.name}: the stored split cannot be read, and is made again" in err
+    after = load_splits(stored.parent, stored.stem)
+    assert before is not None
+    assert after is not None
+    assert all((after[name] == before[name]).all() for name in ("train", "dev", "test"))
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+
+def half(file, **arrays):
+    file.write(b"PK" + bytes(38))
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez = half
+from orthogon.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_killed_while_the_split_is_written(desk: Desk) -> None:
+    """Without a chance to tidy up: the next start finds no split, and makes the one that would have been."""
+    words = ["start", desk.table(), "--target", "y", *QUICK]
+    child = subprocess.run([sys.executable, "-c", KILLED, *words], cwd=desk.folder, capture_output=True)
+    assert child.returncode == -signal.SIGKILL
+    splits = desk.folder / "t-orthogon/splits"
+    assert not list(splits.glob("*.npz"))
+    desk.goes_on(*words, says=["train 36, dev 12, test 12"])
+    (stored,) = splits.glob("*.npz")
+    after = load_splits(splits, stored.stem)
+    desk.goes_on(*words, "--project", "unbroken", says=["train 36, dev 12, test 12"])
+    before = load_splits(desk.folder / "unbroken/splits", stored.stem)
+    assert before is not None
+    assert after is not None
+    assert all((after[name] == before[name]).all() for name in ("train", "dev", "test"))
 
 
 def test_dev_set_of_five(desk: Desk) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -454,6 +457,36 @@ def test_a_damaged_split_says_what_to_delete(tmp_path: Any, cut: int) -> None:
         load_splits(tmp_path, "k")
     assert caught.value.where == str(path)
     assert "Delete the file" in caught.value.remedy
+
+
+KILLED = """
+import os, signal, sys
+import numpy as np
+from orthogon.data.split import save_splits
+from orthogon.data.examples import Splits
+
+def half(file, **arrays):
+    file.write(b"PK" + bytes(38))
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+np.savez = half
+save_splits(sys.argv[1], "k", Splits({"train": np.arange(3)}))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_a_kill_in_the_middle_of_the_write_leaves_no_split(tmp_path: Any) -> None:
+    """SIGKILL, which gives nobody a chance to tidy up."""
+    child = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True)
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    assert os.listdir(tmp_path)  # it had begun
+    assert load_splits(tmp_path, "k") is None
+    splits = make_splits(Rows(100), config())
+    save_splits(tmp_path, "k", splits)
+    again = load_splits(tmp_path, "k")
+    assert again is not None
+    assert all((again[name] == splits[name]).all() for name in splits.parts)
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path: Any) -> None:

@@ -695,8 +695,8 @@ def contradicting_augmentation(examples: Examples, config: AugmentConfig) -> lis
         shown = ", ".join(f'"{name}"' for name in mirrored[:SHOWN]) + (" and others" if len(mirrored) > SHOWN else "")
         add(
             "augment-flip",
-            f"Pictures are mirrored, but a mirror image of {shown} is no longer of its class: digits, letters and sides "
-            "have a left and a right.",
+            f"Pictures are mirrored, but a mirror image of {shown} is no longer of its class: digits, letters and "
+            "sides have a left and a right.",
             len(mirrored),
             "Set task.augment.flip=0.",
         )

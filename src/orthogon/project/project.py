@@ -250,12 +250,22 @@ class Project:
 
         return read(config.data, cache=self.folder / "cache")
 
-    def split(self, examples: Examples, task: Task, config: ProjectConfig) -> tuple[Splits, str]:
-        """The project's splits of these examples and their key: made once, then reused, so that runs compare."""
+    def split(
+        self, examples: Examples, task: Task, config: ProjectConfig, tell: Listener = lambda event: None
+    ) -> tuple[Splits, str]:
+        """The project's splits of these examples and their key: made once, then reused, so that runs compare.
+
+        A stored split that is damaged is made again: the same data, settings and seed give the same ids.
+        """
         from orthogon.data.split import load_splits, make_splits, save_splits, splits_key
 
         key = splits_key(examples.fingerprint(), config.data, config.data.split_seed)
-        splits = load_splits(self.folder / "splits", key)
+        try:
+            splits = load_splits(self.folder / "splits", key)
+        except RunError as error:
+            splits = None
+            message = f"{error.where}: the stored split cannot be read, and is made again with the same ids"
+            tell({"event": "warning", "code": "split-damaged", "message": message, "remedy": ""})
         if splits is None:
             splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
             save_splits(self.folder / "splits", key, splits)
@@ -387,7 +397,7 @@ class Project:
         cls = task_class(kind)
         task = cls(config.task_config(), seed=config.seed)
         tell({"event": "stage", "stage": "splitting"})
-        splits, key = self.split(examples, task, config)
+        splits, key = self.split(examples, task, config, tell)
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
         tell({"event": "stage", "stage": "checking the data"})
         findings = check(examples, splits)
