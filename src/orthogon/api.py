@@ -23,7 +23,7 @@ import numpy as np
 
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.metrics.intervals import against_mean, estimate, gap_interval, interval
-from orthogon.metrics.select import Candidate, select
+from orthogon.metrics.select import Candidate, Selection, select
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
@@ -51,6 +51,8 @@ ROWS_FOR_IMPORTANCE = 2000
 class Run(run_folder.Run):
     """A run and the verbs that apply to it. Get one from `start`, `train` or `load`."""
 
+    judged_by: str | None = None  # a metric to judge it by in place of its own, for a comparison
+
     # -- what limits it -----------------------------------------------------------------------------------------
 
     @cached_property
@@ -60,11 +62,14 @@ class Run(run_folder.Run):
     @property
     def metric(self) -> Metric:
         """The one metric that ranks runs."""
-        return self.task().metrics()[self.info["metric"]]
+        return self.task().metrics()[self.judged_by or self.info["metric"]]
 
     @cached_property
     def _diagnosis(self) -> Diagnosis:
+        own = self.judged_by in (None, self.info["metric"])
         metrics = self.config["metrics"]
+        if not own:  # these are in the unit of the run's own metric
+            metrics = {**metrics, **dict.fromkeys(("human_level", "human_level_n", "smallest_gap"))}
         baselines = self.baselines()
         found = diagnose(
             {name: self.scores(name) for name in self.splits()},
@@ -78,7 +83,8 @@ class Run(run_folder.Run):
             mismatch_declared=any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
             ordered_in_time=self.config["data"].get("time") is not None,
         )
-        write_json(self.derived / "diagnosis.json", found.to_dict())
+        if own:
+            write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
 
     def diagnose(self) -> Diagnosis:
@@ -98,9 +104,20 @@ class Run(run_folder.Run):
         ]
 
     def better_run(self) -> str | None:
-        """The run with the lowest error on the same dev set, when it is not this one."""
-        best = min(self._rivals(), key=lambda run: run.info["dev_error"], default=None)
-        return best.id if best is not None and best.info["dev_error"] < self.info["dev_error"] else None
+        """The best run on the same dev set, when it is not this one: by this one's metric, and within its limits."""
+        limits, name, mine = self.config["metrics"]["satisfice"], "dev error", _yardstick(self)
+        known = set(self.task().metrics())
+        candidates = [
+            Candidate(run.id, {**figures_of(run, limits), name: run.info["dev_error"]})
+            for run in self._rivals()
+            if _yardstick(run) == mine and known.union(run.info.get("cost", {})) >= set(limits)
+        ]
+        places = {place.name: place for place in select(candidates, name, limits).ranking} if candidates else {}
+        if self.id not in places:
+            return None
+        best, own = next(iter(places.values())), places[self.id]
+        better = best.feasible and (not own.feasible or best.value < own.value)
+        return best.name if better else None
 
     def _other_seeds(self) -> list[run_folder.Run]:
         """Runs that differ from this one in the seed alone, this one first; empty when there is no other."""
@@ -294,7 +311,12 @@ class Run(run_folder.Run):
             limits=[(str(limit), limit.kept) for limit in limits_of(self)],
             test_looks=self.project.test_looks(),
             logbook=[
-                {"run": row["run"], "when": row["created"], "what": row["what"], "error": row["dev_error"]}
+                {
+                    "run": row["run"],
+                    "when": row["created"],
+                    "what": row["what"],
+                    "error": row["dev_error"] if row["metric"] in (None, metric.name) else f"of {row['metric']}",
+                }
                 for row in self.project.table()
             ],
             examples=examples,
@@ -328,7 +350,11 @@ class Run(run_folder.Run):
         before = earlier[-1]
         changed = differences(before.config, self.config)
         shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:6])
-        errors = f"dev error {self.metric.show(before.info['dev_error'])} → {self.metric.show(self.info['dev_error'])}"
+        if _yardstick(before) == _yardstick(self):
+            then, now = (self.metric.show(run.info["dev_error"]) for run in (before, self))
+            errors = f"dev error {then} → {now}"
+        else:
+            errors = f"the errors do not compare, {_error_title(before)} then and {_error_title(self)} now"
         return f"Against run {before.id}: {shown or 'the same config'}; {errors}."
 
     def _repr_html_(self) -> str:
@@ -340,8 +366,7 @@ class Run(run_folder.Run):
         if not self.finished:
             return f"run {self.id}, {self.status}"
         metric = self.metric
-        error = f"1 - {metric.title}" if metric.higher_is_better else metric.title
-        return f"run {self.id}: {error} on dev {metric.show(self.info['dev_error'])}, {self.report_path()}"
+        return f"run {self.id}: {_error_title(self)} on dev {metric.show(self.info['dev_error'])}, {self.report_path()}"
 
     def __repr__(self) -> str:
         return f"<Run {self.folder} {self.status}>"
@@ -562,30 +587,43 @@ def describe(name: str | None = None, *, project: str | Path | None = None) -> D
     return describe_network(network, inputs, name if name in NETWORKS else "")
 
 
-def compare(names: Sequence[str], *, project: str | Path | None = None) -> Comparison:
+def compare(names: Sequence[str], *, project: str | Path | None = None, metric: str | None = None) -> Comparison:
     """Runs side by side on the dev set they share, and one page that shows them.
 
+    Args:
+        metric: judges all of them; each by its own if None, and then they are ranked only when that is the same.
     Raises:
-        UsageError: fewer than two runs, or one of them twice.
+        UsageError: fewer than two runs, or one of them twice; or a task of theirs does not have that metric.
     """
     runs = [load(name, project=project) for name in names]
     if len({run.folder.resolve() for run in runs}) < max(2, len(runs)):
         what = "one run cannot be compared" if len(runs) < 2 else "a run cannot be compared with itself"
         raise UsageError(what, " ".join(names), "Name two: orthogon compare 1 2")
+    for run in runs:
+        known = run.task().metrics()
+        if metric is not None and metric not in known:
+            what = f'"{metric}" is not a metric of run {run.id}'
+            raise UsageError(what, "--metric", did_you_mean(metric, known))
+        run.judged_by = metric
     return Comparison(runs)
 
 
 class Comparison(Shown):
-    """Runs beside the first of them: errors, what changed, and whether the difference is real."""
+    """Runs beside the first of them: errors, what changed, and whether the difference is real.
+
+    selection: the ranking, by the one metric and the limits of the newest run; None where the runs were judged by
+        different metrics, whose errors do not compare. refused: then, why and what to do.
+    """
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = list(runs)
-        first, metric = self.runs[0], self.runs[0].metric
-        self.metric = metric
+        first = self.runs[0]
         self.rows: list[dict[str, Any]] = []
         for run in self.runs:
+            metric = run.metric
             row: dict[str, Any] = {
                 "run": run.id,
+                "metric": metric.name,
                 **{
                     {"value": "error"}.get(key, key): value
                     for key, value in vars(_error(run.scores("dev"), metric)).items()
@@ -594,15 +632,37 @@ class Comparison(Shown):
                 "seconds": run.info["seconds"],
                 "changed": {k: list(v) for k, v in differences(first.config, run.config).items()},
             }
-            if run is not first and np.array_equal(run.scores("dev").ids, first.scores("dev").ids):
+            alike = _yardstick(run) == _yardstick(first)
+            if run is not first and alike and np.array_equal(run.scores("dev").ids, first.scores("dev").ids):
                 gap = gap_interval(first.scores("dev"), run.scores("dev"), metric, paired=True)
                 row |= {"difference": gap.value, "gap_low": gap.low, "gap_high": gap.high}
             self.rows.append(row)
-        limits = self.runs[-1].config["metrics"]["satisfice"]
-        candidates = [Candidate(run.id, figures_of(run, {metric.name, *limits})) for run in self.runs]
-        self.selection = select(
-            candidates, metric.name, limits, higher_is_better=metric.higher_is_better, unit=metric.unit
-        )
+        self.selection, self.refused = self._ranked()
+
+    def _ranked(self) -> tuple[Selection | None, str]:
+        """The ranking, or why there is none. The same in whatever order the runs were named."""
+        runs = sorted(self.runs, key=lambda run: (run.info["created"], run.id))
+        yardsticks = [_yardstick(run) for run in runs]
+        if len(set(yardsticks)) > 1:
+            judged = ", ".join(f"{run.id} by {_error_title(run)}" for run in runs)
+            shared = set.intersection(*(set(run.task().metrics()) for run in runs))
+            same = [
+                name
+                for name in runs[0].task().metrics()
+                if name in shared and len({_yardstick(run, name) for run in runs}) == 1
+            ]
+            names = " ".join(str(int(run.id)) for run in runs)
+            remedy = "Train them with one metrics.optimise, on one task."
+            if same:
+                remedy = f"Judge all by one: orthogon compare {names} --metric {same[0]}"
+            return None, f"Not ranked: their errors do not compare ({judged}). {remedy}"
+        metric, limits = runs[-1].metric, runs[-1].config["metrics"]["satisfice"]
+        candidates = [Candidate(run.id, figures_of(run, {metric.name, *limits})) for run in runs]
+        found = select(candidates, metric.name, limits, higher_is_better=metric.higher_is_better, unit=metric.unit)
+        if any(run.config["metrics"]["satisfice"] != limits for run in runs):
+            kept = "; ".join(f"{name} {text}" for name, text in limits.items()) or "none"
+            found = replace(found, reason=f"{found.reason} Limits are those of run {runs[-1].id}, the newest: {kept}.")
+        return found, ""
 
     def write(self) -> Path:
         """The page that shows the runs side by side, in the newest run's derived/ folder."""
@@ -617,33 +677,37 @@ class Comparison(Shown):
         return path
 
     def to_dict(self) -> dict[str, Any]:
-        return {"runs": self.rows, "selection": self.selection.to_dict(), "page": str(self.write())}
+        selection = self.selection and self.selection.to_dict()
+        return {"runs": self.rows, "selection": selection, "refused": self.refused, "page": str(self.write())}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.markup import escape
         from rich.table import Table
+        from rich.text import Text
 
         from orthogon.report import words
 
-        unit = self.metric.unit
         table = Table(box=None, pad_edge=False, header_style="bold")
         table.add_column("run")
+        if self.selection is None:
+            table.add_column("metric")
         table.add_column("dev error", justify="right", no_wrap=True)
         table.add_column("95 % interval", justify="right", no_wrap=True)
         table.add_column("against the first", justify="right", no_wrap=True)
         table.add_column("", overflow="fold")
         table.add_column("changed", overflow="fold")
-        for row in self.rows:
-            gap, real = "", ""
+        for run, row in zip(self.runs, self.rows, strict=True):
+            gap, real, unit = "", "", run.metric.unit
             if "difference" in row:
                 real = "better" if row["gap_high"] < 0 else "worse" if row["gap_low"] > 0 else "no real difference"
                 span = words.span(row["gap_low"], row["gap_high"], unit)
                 gap = f"{words.gap(row['difference'], unit)} {span}"
             changed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in row["changed"].items())
-            error, span = self.metric.show(row["error"]), words.span(row["low"], row["high"], unit)
-            table.add_row(row["run"], error, span, gap, real, escape(changed))
+            error, span = run.metric.show(row["error"]), words.span(row["low"], row["high"], unit)
+            judged = [_error_title(run)] if self.selection is None else []
+            table.add_row(row["run"], *judged, error, span, gap, real, escape(changed))
         yield table
-        yield self.selection.reason
+        yield Text(self.refused if self.selection is None else self.selection.reason)
         yield f"Side by side: {_near(self.write())}"
 
 
@@ -893,6 +957,23 @@ def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict
 def _figure(scores: Scores, metric: Metric, seed: int = 0) -> Figure:
     """The metric as people quote it, with its 95 % interval; the diagnosis draws each split by its place as seed."""
     found = interval(scores, metric, seed=seed)
+def _yardstick(run: run_folder.Run, name: str | None = None) -> tuple[str, str, str]:
+    """What a run's errors are errors of; those of two runs compare where it is the same.
+
+    Args:
+        name: a metric in place of the one that judges the run.
+    """
+    metric = run.task().metrics()[name or getattr(run, "judged_by", None) or run.info["metric"]]
+    costs = run.config["metrics"]["class_costs"] if metric.name == "weighted_error" else {}
+    return metric.name, metric.title, json.dumps(costs, sort_keys=True)  # F1's title names the positive class
+
+
+def _error_title(run: run_folder.Run) -> str:
+    """What a run's 0-best error is called."""
+    metric = run.task().metrics()[getattr(run, "judged_by", None) or run.info["metric"]]
+    return f"1 - {metric.title}" if metric.higher_is_better else metric.title
+
+
     return Figure(found.value, found.low, found.high)
 
 

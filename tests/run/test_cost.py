@@ -60,15 +60,64 @@ def test_a_limit_is_kept_by_the_whole_interval(project: Path) -> None:
     assert run.report_data().limits[0][1]
 
 
+@pytest.mark.system("strat.satisfice")
 def test_limits_and_the_direction_of_the_metric_choose_among_runs(project: Path) -> None:
     declare(project, 1, satisfice={"size_mib": "<= 1", "f1_macro": ">= 0.3"})
     declare(project, 2, satisfice={"size_mib": "<= 1", "f1_macro": ">= 0.3"})
     for order in (["1", "2"], ["2", "1"]):
-        assert compare(order, project=project).selection.best == "0001"
-    path = project / "runs/0001/run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "metric": "accuracy"}))
-    selection = compare(["1", "2"], project=project).selection
+        selection = compare(order, project=project).selection
+        assert selection is not None
+        assert selection.best == "0001"
+        assert selection.ranking[1].slack["size_mib <= 1"] == -99.0
+    selection = compare(["1", "2"], project=project, metric="accuracy").selection
+    assert selection is not None
     assert selection.ranking[0].value == pytest.approx(1 - og.load("1", project=project).info["dev_error"])
+
+
+def rewrite(project: Path, number: int, **facts: object) -> None:
+    path = project / f"runs/{number:04d}/run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+@pytest.mark.system("strat.satisfice")
+def test_no_run_is_best_where_none_keeps_every_limit(project: Path) -> None:
+    for number in (1, 2):
+        declare(project, number, satisfice={"parameters": "<= 1000"})
+    selection = compare(["1", "2"], project=project).selection
+    assert selection is not None
+    assert selection.best is None
+    assert "No system keeps every limit" in selection.reason
+
+
+def test_limits_that_changed_are_the_newest_run_s_and_that_is_said(project: Path) -> None:
+    rewrite(project, 2, created="2999-01-01T00:00:00+00:00")
+    declare(project, 1, satisfice={"size_mib": "<= 1"})
+    for order in (["1", "2"], ["2", "1"]):
+        selection = compare(order, project=project).selection
+        assert selection is not None
+        assert selection.best == "0001"  # equal in error, and the earlier
+        assert "Limits are those of run 0002, the newest: none." in selection.reason
+    declare(project, 1, satisfice={})
+    declare(project, 2, satisfice={"parameters": "<= 1000"})
+    for order in (["1", "2"], ["2", "1"]):
+        selection = compare(order, project=project).selection
+        assert selection is not None
+        assert selection.best is None
+        assert "Limits are those of run 0002, the newest: parameters <= 1000." in selection.reason
+
+
+def test_a_better_run_has_the_lower_error_of_the_same_metric_and_keeps_the_limits(project: Path) -> None:
+    first, second = (og.load(number, project=project) for number in ("1", "2"))
+    assert (first.better_run(), second.better_run()) == (None, None)
+    rewrite(project, 2, dev_error=0.01)
+    second = og.load("2", project=project)
+    assert (first.better_run(), second.better_run()) == ("0002", None)
+    declare(project, 1, satisfice={"size_mib": "<= 1"})
+    declare(project, 2, satisfice={"size_mib": "<= 1"})
+    assert (first.better_run(), second.better_run()) == (None, "0001")  # run 2 has 100 MiB
+    declare(project, 1, satisfice={})
+    rewrite(project, 2, metric="log_loss")
+    assert first.better_run() is None
 
 
 class Watch:

@@ -26,6 +26,7 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
         ("run", "left"),
         ("status", "left"),
         ("dev error", "right"),
+        ("metric", "left"),
         ("time", "right"),
         ("what", "left"),
     ):
@@ -33,7 +34,8 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     for row in rows:
         error = "" if row["dev_error"] is None else with_unit(row["dev_error"], row["unit"] or "")
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
-        table.add_row(row["run"], row["status"], error, seconds, escape(row["what"]))
+        metric = row["metric"] or ""
+        table.add_row(row["run"], row["status"], error, metric, seconds, escape(row["what"]))
     out = console()
     out.print(table if rows else "No runs yet: orthogon train")
     for row in rows:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orthogon.metrics.select import parse_limit
@@ -12,7 +14,14 @@ class MetricsConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    optimise: str | None = Field(None, description="The one metric that ranks runs; the task's own if unset.")
+    optimise: str | None = Field(
+        None, description="The one metric that ranks runs; unset: the task's first, which the run then names here."
+    )
+    positive: str | None = Field(
+        None,
+        description="The class that precision, recall, F1 and the areas are about; unset: of two classes the last in "
+        "the alphabet, of more the mean over all. In quotes where YAML reads another thing: '\"yes\"'.",
+    )
     satisfice: dict[str, str] = Field(
         default_factory=dict,
         description='Limits a run must keep, for instance {"latency_ms": "<= 100", "recall": ">= 0.9"}.',
@@ -25,6 +34,17 @@ class MetricsConfig(BaseModel):
     class_costs: dict[str, float] = Field(
         default_factory=dict, description="How much worse a mistake on this true class is than on others (1)."
     )
+
+    @field_validator("positive", mode="before")
+    @classmethod
+    def _class_as_text(cls, name: Any) -> Any:
+        """Classes are texts, also those that look like numbers."""
+        return str(name) if isinstance(name, int | float) and not isinstance(name, bool) else name
+
+    @field_validator("class_costs", mode="before")
+    @classmethod
+    def _classes_as_text(cls, costs: Any) -> Any:
+        return {cls._class_as_text(name): cost for name, cost in costs.items()} if isinstance(costs, dict) else costs
 
     @field_validator("satisfice")
     @classmethod

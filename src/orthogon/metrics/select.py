@@ -199,8 +199,12 @@ def _answered(scores: Scores, yes: np.ndarray[Any, Any], positive: int) -> Score
 
 def at_threshold(scores: Scores, threshold: Threshold) -> Scores:
     """The scores if every answer were decided by this threshold."""
-    probs = np.asarray(scores.records["probs"])
-    return _answered(scores, probs[:, threshold.positive] >= threshold.value, threshold.positive)
+    return at_value(scores, threshold.value, threshold.positive)
+
+
+def at_value(scores: Scores, value: float | np.ndarray[Any, Any], positive: int = 1) -> Scores:
+    """The scores if the answer were the positive class from this probability on; `value` may differ by unit, (n,)."""
+    return _answered(scores, np.asarray(scores.records["probs"])[:, positive] >= value, positive)
 
 
 def expected_cost(false_alarm: float, miss: float, positive: int = 1) -> Metric:
@@ -216,8 +220,26 @@ def expected_cost(false_alarm: float, miss: float, positive: int = 1) -> Metric:
 def choose_threshold(scores: Scores, metric: Metric, positive: int = 1) -> Threshold:
     """The threshold with the best metric on these scores of two classes; the dev set's, never the test set's.
 
+    For costs give `expected_cost(false_alarm, miss)` as the metric.
+
+    Raises:
+        UsageError: there are not two classes, or the metric does not depend on the threshold as a function of sums.
+    """
+    chosen = best_threshold(scores, metric, positive)
+    figure = interval(at_value(scores, chosen, positive), metric)
+    at_half = metric.value(at_value(scores, 0.5, positive))
+    reason = (
+        f"{metric.title} is {metric.show(figure.value)} at {chosen:.3f} and {metric.show(at_half)} at 0.5, on the "
+        f"{len(scores)} examples it was chosen on."
+    )
+    return Threshold(chosen, positive, metric.name, figure, at_half, len(scores), reason)
+
+
+def best_threshold(scores: Scores, metric: Metric, positive: int = 1) -> float:
+    """The probability from which on answering the positive class gives the best metric on these scores.
+
     Every distinct probability is tried. Between two that separate answers the middle is taken, among equals the one
-    nearest to 1/2. For costs give `expected_cost(false_alarm, miss)` as the metric.
+    nearest to 1/2.
 
     Raises:
         UsageError: there are not two classes, or the metric does not depend on the threshold as a function of sums.
@@ -246,11 +268,4 @@ def choose_threshold(scores: Scores, metric: Metric, positive: int = 1) -> Thres
     values = metric.combine(sums[between]) * (1 if metric.higher_is_better else -1)
     thresholds = (edges[between] + edges[between + 1]) / 2
     best = np.flatnonzero(values >= values.max() - 1e-12)
-    chosen = float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
-    figure = interval(_answered(scores, p >= chosen, positive), metric)
-    at_half = metric.value(_answered(scores, p >= 0.5, positive))
-    reason = (
-        f"{metric.title} is {metric.show(figure.value)} at {chosen:.3f} and {metric.show(at_half)} at 0.5, on the "
-        f"{len(p)} examples it was chosen on."
-    )
-    return Threshold(chosen, positive, metric.name, figure, at_half, len(p), reason)
+    return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])

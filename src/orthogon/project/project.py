@@ -10,7 +10,8 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -203,7 +204,7 @@ class Project:
             raise RunError(f"run {run.id} was {run.status} before its training began", str(run.folder), remedy)
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a run: run, status, created, seconds, dev_error and its unit, parent, knob, what (in words)."""
+        """A row a run: run, status, created, seconds, dev_error, its metric and unit, parent, knob, what (in words)."""
         rows = []
         for run in self.runs():
             info = run.info
@@ -215,14 +216,16 @@ class Project:
                     "created": info["created"],
                     "seconds": info.get("seconds"),
                     "dev_error": info.get("dev_error"),
+                    "metric": info.get("metric"),
                     "unit": _unit(run),
                     "parent": info.get("parent"),
                     "knob": info.get("knob"),
                     "what": what or info.get("changed") or "first system",
                 }
             )
-        rows += [{**dict.fromkeys(rows[0] if rows else ("seconds", "dev_error", "unit", "parent", "knob", "created")),
-                  "run": name, "status": "damaged", "what": what} for name, what in self.damaged_runs()]  # fmt: skip
+        keys = ("run", "status", "created", "seconds", "dev_error", "metric", "unit", "parent", "knob", "what")
+        for name, what in self.damaged_runs():
+            rows.append({**dict.fromkeys(keys), "run": name, "status": "damaged", "what": what})
         return sorted(rows, key=lambda row: row["run"])
 
     def log(self, event: str, **facts: Any) -> None:
@@ -379,6 +382,7 @@ class Project:
 
         from orthogon.data.checks import check
         from orthogon.project.config import resolve, with_kind
+        from orthogon.run import decide
         from orthogon.run.cost import COSTS, unknown_limit
         from orthogon.tasks import task_class
         from orthogon.training.optimisers import make_optimiser
@@ -411,13 +415,18 @@ class Project:
         # An optimiser that does not exist, or refuses its arguments, is told before a run or a project is made of it.
         make_optimiser(dict(torch.nn.Linear(1, 1).named_parameters()), None, config.training)
         task = cls(config.task_config(), seed=config.seed)
+        task.positive = config.metrics.positive
         tell({"event": "stage", "stage": "fitting the transforms"})
         task.fit(train)
         for finding in task.findings(train):
             tell({"event": "warning", "code": finding.code, "message": finding.message, "remedy": finding.remedy})
             findings.append(finding)
+        decide.refuse_unknown_classes(task, config.metrics, config.training)
         metric = config.metrics.optimise
-        if metric is not None and metric not in task.metrics():
+        if metric is None:  # the task's own counts as declared from here on, in the run's config for all to see
+            declared = config.metrics.model_copy(update={"optimise": next(iter(task.metrics()))})
+            config = config.model_copy(update={"metrics": declared})
+        elif metric not in task.metrics():
             raise ConfigError(
                 f'"{metric}" is not a metric of this task', "metrics.optimise", did_you_mean(metric, task.metrics())
             )
@@ -511,8 +520,9 @@ class Project:
             scores = task.score(answers, part)
             measured[name] = answers, decide.with_costs(scores, task.class_names(), config.metrics.class_costs)
         threshold = None
-        if config.metrics.optimise is not None and "dev" in measured:
-            threshold = decide.threshold_for(measured["dev"][1], task.metrics()[metric])
+        if "dev" in measured:
+            positive = 1 if task.positive is None else task.class_names().index(task.positive)
+            threshold = decide.threshold_for(measured["dev"][1], task.metrics()[metric], positive)
         for name, (answers, scores) in measured.items():
             if threshold is not None:
                 answers = decide.answers_at(answers, task.class_names(), threshold)
@@ -530,7 +540,9 @@ class Project:
 
             def baselines(rows: int) -> list[Baseline]:
                 chosen = np.linspace(0, len(train) - 1, rows).astype(np.int64)
-                return task.baselines(train if rows == len(train) else train.take(chosen), part, ids)
+                made = task.baselines(train if rows == len(train) else train.take(chosen), part, ids)
+                names, costs = task.class_names(), config.metrics.class_costs
+                return [replace(each, scores=decide.with_costs(each.scores, names, costs)) for each in made]
 
             run.save_baselines(task.halving.shrunk(baselines, len(train), "training the baselines"))
         judged = "dev" if "dev" in splits else "train"
@@ -720,7 +732,11 @@ def _unit(run: Run) -> str | None:
 
 @contextmanager
 def status_when_stopped(run: Run) -> Iterator[None]:
-    """Write into the run what stopped it: our own error, which goes on to the caller, or Ctrl-C outside the loop."""
+    """Write into the run what stopped it: an error, which goes on to the caller, or Ctrl-C outside the loop.
+
+    A fault of ours marks the run failed, with the exception's kind and message. What the machine lacked may be there
+    next time: after a full disk or without memory left the run can be resumed.
+    """
     try:
         yield
     except RunError:  # a checkpoint that is damaged may be restored
@@ -731,6 +747,12 @@ def status_when_stopped(run: Run) -> Iterator[None]:
         raise
     except KeyboardInterrupt:
         run.note(status="interrupted")
+    except Exception as error:
+        lacking = isinstance(error, OSError | MemoryError) or "out of memory" in str(error).lower()
+        status, kind = "interrupted" if lacking else "failed", type(error).__name__
+        with suppress(OSError):  # a full disk does not take this either
+            run.note(status=status, why=f"{kind}: {error}" if str(error) else kind)
+        raise
 
 
 def columns_in_words(examples: Any) -> str:

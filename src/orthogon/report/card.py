@@ -118,6 +118,8 @@ def _limits(data: ReportData) -> str:
         "- The figures hold for data like dev and test. On other data they say nothing; `orthogon predict` flags "
         "inputs unlike the training data.",
     ]
+    if data.moved_threshold:
+        lines.append(f"- {_plain(data.moved_threshold)}")
     mistakes = data.mistakes
     if mistakes is not None:
         worst = [s for s in mistakes.per_class if math.isfinite(s.error) and s.error > 0]

@@ -115,6 +115,17 @@ class ReportData:
             return self.diagnosis.title
         return f"1 - {self.measure.title}" if self.measure.higher_is_better else self.measure.title
 
+    @property
+    def moved_threshold(self) -> str:
+        """From which probability on the answer is yes and how that was chosen, where it is not 1/2; else empty."""
+        threshold = self.info.get("threshold")
+        if not threshold or threshold["value"] == 0.5:
+            return ""
+        names = self.class_names
+        name = f'"{names[threshold["positive"]]}"' if len(names) == 2 else "yes"
+        reason = threshold["reason"][:1].upper() + threshold["reason"][1:]
+        return f"The answer is {name} from a probability of {threshold['value']:.3f} on. {reason}"
+
     def rung(self, name: str) -> Rung | None:
         """The diagnosis' rung of this name, or None where there is none."""
         rungs = self.diagnosis.rungs if self.diagnosis is not None else ()

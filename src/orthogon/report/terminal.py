@@ -170,6 +170,8 @@ def _where(data: ReportData) -> RenderableType | None:
     lines.add_column(overflow="fold")
     for text, kept in data.limits:
         lines.add_row("limit", Text(text, style="" if kept else "red"))
+    if data.moved_threshold:
+        lines.add_row("decides", Text(data.moved_threshold))
     if data.report_path:
         lines.add_row("report", Text(data.report_path))
     if data.predict_line:

@@ -172,9 +172,10 @@ class Run:
     def task(self) -> Task:
         """The task as it was fitted on this run's train split."""
         if self._task is None:
-            section = self.config["task"]
-            kind = task_class(section["kind"])
-            task = kind(kind.Config(**section), seed=self.info["seed"])
+            config = self.config
+            kind = task_class(config["task"]["kind"])
+            task = kind(kind.Config(**config["task"]), seed=self.info["seed"])
+            task.positive = config["metrics"].get("positive")
             state = json.loads(self._existing("task.json").read_text(encoding="utf-8"))
             task.load_state(_join_state(state, load_arrays(self._existing("task.npz"))))
             self._task = task

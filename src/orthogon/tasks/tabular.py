@@ -372,9 +372,9 @@ class Tabular(Task):
         return Scores(records, answers.ids[rows], groups)
 
     def metrics(self) -> dict[str, Metric]:
-        per_target = [_metrics_of(target) for target in self.targets]
         if len(self.targets) == 1:
-            return per_target[0]
+            return _metrics_of(self.targets[0], self.positive)
+        per_target = [_metrics_of(target) for target in self.targets]
         single = [
             for_target(metric, target.name)
             for target, metrics in zip(self.targets, per_target, strict=True)
@@ -399,6 +399,9 @@ class Tabular(Task):
     def class_names(self) -> list[str]:
         """The classes of a single target; with several targets, their names."""
         return list(self.targets[0].classes) if len(self.targets) == 1 else [target.name for target in self.targets]
+
+    def classes_of_targets(self) -> dict[str, list[str]]:
+        return {target.name: list(target.classes) for target in self.targets if target.kind != "regression"}
 
     def expected_loss(self) -> float | None:
         """Mean over targets of log K; None where one is a number, of which a batch can hold any outlier."""
@@ -828,8 +831,8 @@ def _records(
     return {"truth": truth, "answer": answer, "probs": probs, "wrong": wrong, "loss": loss}
 
 
-def _metrics_of(target: Target) -> dict[str, Metric]:
-    return regression_metrics() if target.kind == "regression" else classification_metrics(target.classes)
+def _metrics_of(target: Target, positive: str | None = None) -> dict[str, Metric]:
+    return regression_metrics() if target.kind == "regression" else classification_metrics(target.classes, positive)
 
 
 def _relative_rmse(target: Target) -> Metric:

@@ -113,6 +113,7 @@ class Task(ABC):
     def __init__(self, config: TaskConfig, seed: int = 0) -> None:
         self.config = config
         self.seed = seed
+        self.positive: str | None = None  # the class that F1 and its like are about; None: the task's own choice
         self.halving = Halving()  # of whatever is computed for many examples without gradient
 
     # -- data ---------------------------------------------------------------------------------------------------
@@ -208,6 +209,11 @@ class Task(ABC):
     def class_names(self) -> list[str]:
         """Names of the classes in the order of "probs"; empty where there are none."""
         return []
+
+    def classes_of_targets(self) -> dict[str, list[str]]:
+        """Target -> names of its classes, of every target that has classes; an only target may have no name."""
+        names = self.class_names()
+        return {"": names} if names else {}
 
     def expected_loss(self) -> float | None:
         """Mean loss that a network which knows nothing has: log K for K classes; None where theory gives no figure."""
