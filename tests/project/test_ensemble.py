@@ -118,7 +118,7 @@ def test_it_is_whole_without_its_members_and_can_do_what_a_run_can(
 
 def test_another_seed_is_not_mistaken_for_it_nor_it_for_another_seed(made: Path) -> None:
     """Its config is its first member's; the diagnosis of three seeds must not become one of four."""
-    assert og.load("1", project=made).diagnose().num_seeds == 3
+    assert [og.load(name, project=made).diagnose().num_seeds for name in ("1", "2", "3")] == [3, 3, 3]
     assert og.load("4", project=made).diagnose().num_seeds == 1
 
 
