@@ -36,6 +36,15 @@ def test_help_and_runs_are_light(arguments: str) -> None:
     assert loaded_after(run_cli(arguments)) == []
 
 
+def test_varying_pictures_nothing_is_marked_in_needs_no_torchvision() -> None:
+    code = (
+        "import torch\nfrom orthogon.data.augment import AugmentConfig, change, draw, uniforms\n"
+        "import numpy as np\nimport orthogon.tasks.image_classification\nimport orthogon.data.vary\n"
+        "change(torch.rand(2, 1, 8, 8), draw(AugmentConfig(strength=1, flip=0.5), uniforms(0, 1, np.arange(2))))"
+    )
+    assert "torchvision" not in loaded_after(code)
+
+
 def test_the_public_list_is_what_the_package_gives() -> None:
     for name in orthogon.__all__:
         assert getattr(orthogon, name) is not None

@@ -943,7 +943,10 @@ def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict
     rows, originals, epochs = task.preview(train, PREVIEWED, PREVIEWED_EPOCHS)
     names = [str(train[int(row)].target) for row in rows]
     notes = [
-        ["" if share == 1 else f"own {share:.0%}, {names[k]} {1 - share:.0%}" for k in partners]
+        [
+            "" if share > 0.995 or k == i else f"own {share:.0%}, {names[k]} {1 - share:.0%}"
+            for i, k in enumerate(partners)
+        ]
         for _, partners, share in epochs
     ]
     title = task.config.augment.in_words()
@@ -954,9 +957,6 @@ def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict
 # -- parts ------------------------------------------------------------------------------------------------------
 
 
-def _figure(scores: Scores, metric: Metric, seed: int = 0) -> Figure:
-    """The metric as people quote it, with its 95 % interval; the diagnosis draws each split by its place as seed."""
-    found = interval(scores, metric, seed=seed)
 def _yardstick(run: run_folder.Run, name: str | None = None) -> tuple[str, str, str]:
     """What a run's errors are errors of; those of two runs compare where it is the same.
 
@@ -974,6 +974,9 @@ def _error_title(run: run_folder.Run) -> str:
     return f"1 - {metric.title}" if metric.higher_is_better else metric.title
 
 
+def _figure(scores: Scores, metric: Metric, seed: int = 0) -> Figure:
+    """The metric as people quote it, with its 95 % interval; the diagnosis draws each split by its place as seed."""
+    found = interval(scores, metric, seed=seed)
     return Figure(found.value, found.low, found.high)
 
 

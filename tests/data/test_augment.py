@@ -272,7 +272,7 @@ def test_a_colour_shift_adds_what_the_seed_says_and_stays_in_range() -> None:
     shifted = change(grey, drawn)
     assert torch.allclose(shifted, (128 + drawn.color)[:, :, None, None].expand_as(grey), atol=1e-3)
     assert 19 < float(drawn.color.abs().max()) <= 20
-    assert float(drawn.color.std(dim=1).min()) > 0  # each channel has its own
+    assert float((drawn.color - drawn.color.roll(1, dims=1)).abs().min()) > 0  # each channel has its own
     given = Draws(**{**vars(drawn), "color": torch.tensor([[20.0, -20.0, 20.0]]).expand(50, 3)})
     assert change(grey, given)[0, :, 0, 0].tolist() == pytest.approx([148, 108, 148], abs=1e-3)
     extreme = changed(torch.tensor([0.0, 128.0, 255.0]).reshape(1, 3, 1, 1).expand(50, 3, 4, 4), only(color=200))
@@ -304,7 +304,11 @@ def test_colour_offsets_worked_by_hand() -> None:
     """Covariance diag(1, 4, 9) has the axes for eigenvectors: α = (1, 2, 3), smallest first, moves by αλ = 1, 8, 27."""
     moved = color_offsets(torch.diag(torch.tensor([1.0, 4.0, 9.0])), torch.tensor([[1.0, 2.0, 3.0]]))
     assert moved[0].abs().tolist() == pytest.approx([1.0, 8.0, 27.0])
+    # α of deviation s along every axis gives offsets of covariance s² C²: Σ p (s λ)² pᵀ.
     alphas = draws(only(pca=0.1), 20_000).pca
+    mixed = torch.tensor([[4.0, 1.0, 0.0], [1.0, 3.0, -1.0], [0.0, -1.0, 2.0]])
+    found = torch.cov(color_offsets(mixed, alphas).T)
+    assert float((found - 0.01 * mixed @ mixed).abs().max()) < 0.01
     assert float(alphas.mean().abs()) < 0.003
     assert float(alphas.std()) == pytest.approx(0.1, rel=0.02)
 
