@@ -4,6 +4,8 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: workers must not fight over two cores
 os.environ.setdefault("MPLBACKEND", "agg")
+# Pretrained weights that lie on this machine would be found by `start` and change what tests see.
+os.environ["ORTHOGON_CACHE"] = os.path.join(os.path.dirname(__file__), "no-such-cache")
 
 import zlib
 from collections.abc import Sequence
