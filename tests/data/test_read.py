@@ -118,6 +118,30 @@ def test_decimal_commas_between_semicolons(tmp_path: Path) -> None:
     assert examples.frame().to_numpy().tolist() == [[1.5, 2.25], [3.5, 1234.5]]
 
 
+@pytest.mark.parametrize(
+    ("body", "first", "said"),
+    [
+        ("p;y\n3,586;1,94\n2,111;0,16\n", 3.586, []),  # the column beside it has two decimals
+        ("p;y\n0,956;1\n1,085;2\n", 0.956, []),
+        ("p;y\n3,586;1\n2,111;2\n", 3.586, []),  # semicolons leave the comma free for decimals
+        ("p;y\n3,586;0.5\n2,111;1.25\n", 3586, []),  # decimal points: the comma groups
+        ("p;y\n3,586;1,234.5\n2,111;2\n", 3586, []),
+        ("p;y\n3,586;1,234,567\n2,111;2\n", 3586, []),
+        ("p;y;z\n3,586;1,5;2,5\n2,111;2,5;3,5\n", 3.586, []),
+        ("p\ty\n3,586\t1\n2,111\t2\n", 3586, ["warning"]),
+        ("p\ty\n3,586\t1,5\n2,111\t2\n", 3.586, []),
+        ('p,y\n"3,586",1\n"2,111",2\n', 3586, ["note"]),
+        ('p,y\n"3,586","1,5"\n"2,111",2\n', 3.586, []),
+    ],
+)
+def test_a_table_has_one_meaning_of_the_comma(tmp_path: Path, body: str, first: float, said: list[str]) -> None:
+    examples = table(tmp_path / "a.csv", body, target="y")
+    assert examples.frame()["p"][0] == first
+    notes = [note for note in examples.notes if note.code == "comma-unclear"]
+    assert [note.severity for note in notes] == said
+    assert all('"p"' in note.message and "decimal point" in note.remedy for note in notes)
+
+
 def test_a_missing_header_is_seen_and_columns_can_be_named(tmp_path: Path) -> None:
     examples = table(tmp_path / "a.csv", text(names=None), target="-1")
     assert list(examples.column_types) == ["c0", "c1", "c2", "c3"]

@@ -30,6 +30,7 @@ REPEATED = 30  # enough rows to tell an id from a value
         ("price", ["1 234", "12 345"] * REPEATED, "number", "thousands"),
         ("price", ["$1,234.50", "$12.00"] * REPEATED, "number", "thousands"),
         ("price", ["1.234,56", "0,5", "12"] * REPEATED, "number", "decimal"),
+        ("weight", ["0,956", "0,085", "1,234"] * REPEATED, "number", "decimal"),  # thousands do not begin with 0
         ("share", ["12 %", "3.5%"] * REPEATED, "number", "plain"),
         ("price", ["€ 12", "€ 13.5"] * REPEATED, "number", "plain"),
         ("answer", ["Yes", "No", "Yes"] * REPEATED, "boolean", "plain"),

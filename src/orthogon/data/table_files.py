@@ -27,7 +27,7 @@ from orthogon.data.config import DataConfig
 from orthogon.data.delimited import BadRow, Dialect, other_encoding, read_batches, sniff, unpacked_size
 from orthogon.data.examples import Finding, Origin, plural
 from orthogon.data.tables import FileRows, Stored, TableExamples
-from orthogon.data.types import ColumnType, convert, infer_type, match_levels
+from orthogon.data.types import ColumnType, comma_style, convert, infer_type, match_levels
 from orthogon.errors import ConfigError, DataError, UsageError, did_you_mean, did_you_mean_path
 
 LARGE_BYTES = 256 << 20  # unpacked; more than this is streamed to disk
@@ -37,7 +37,7 @@ MOST_LEVELS = 1 << 20  # of a category; more are kept as plain texts
 FIRST_PLACES = 5
 POSITION = r"-?\d*:-?\d*|-?\d+"  # of columns: one, or a range
 LONGEST_SHOWN = 80  # characters of a value in a message
-STORED_FORMAT = 1
+STORED_FORMAT = 2
 _CODES = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -292,20 +292,39 @@ def table_examples(
         config = config.model_copy(update={"target": target})
     targets = _targets(source, config)
     _check_names(source.names, config)
-    types = _types(table, config)
+    types, notes = _types(table, config, None)
     examples = TableExamples(
         _values(table, types), types, targets, name=name, files=[FileRows(name, 0, table.num_rows)], reason=reason
     )
+    examples.notes = notes
     _add_roles(examples, config, [source])
     return examples
 
 
-def _types(table: pa.Table, config: DataConfig) -> dict[str, ColumnType]:
+def _types(table: pa.Table, config: DataConfig, dialect: Dialect | None) -> tuple[dict[str, ColumnType], list[Finding]]:
+    """The columns' types, and a note on numbers of which it could not be told how they are spelled."""
     given = {
         pick_columns((key,), table.column_names, "data.types", config.source)[0]: kind
         for key, kind in config.types.items()
     }
-    return {name: infer_type(name, table.column(name), given.get(name)) for name in table.column_names}
+    columns = {name: table.column(name) for name in table.column_names}
+    spelled = {name: column for name, column in columns.items() if dialect or not pa.types.is_floating(column.type)}
+    comma, undecided = comma_style(spelled, semicolons=dialect is not None and dialect.delimiter == ";")
+    types = {name: infer_type(name, column, given.get(name), comma) for name, column in columns.items()}
+    undecided = [name for name in undecided if types[name].style == comma]
+    if not undecided:
+        return types, []
+    names = ", ".join(f'"{name}"' for name in undecided[:5])
+    note = Finding(
+        "comma-unclear",
+        "note" if dialect is not None and dialect.delimiter == "," else "warning",
+        f"In {plural(len(undecided), 'column')} ({names}) 1,234 is read as 1234; nothing in the table tells that it is "
+        "not 1.234.",
+        len(undecided),
+        tuple(undecided[:5]),
+        "If the comma is a decimal comma, write a decimal point in the file.",
+    )
+    return types, [note]
 
 
 def _values(table: pa.Table, types: Mapping[str, ColumnType]) -> pa.Table:
@@ -334,7 +353,7 @@ def _read_small(sources: Sequence[Source], config: DataConfig, targets: tuple[st
         raw = _raw_table(source, config).select(list(names))
         _refuse_ragged(source, config)
         if not types:
-            types = _types(raw, config)
+            types, notes = _types(raw, config, source.dialect)
         values = _values(raw, types)
         notes += _lost_values(raw, values, types, source.file_rows(0))
         if tables:
@@ -605,7 +624,7 @@ def _cache_key(sources: Sequence[Source], config: DataConfig) -> str:
 def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ...], path: Path) -> dict[str, Any]:
     """Write the rows of all files to one Arrow file; what else is known about them comes back, JSON-able."""
     names = sources[0].names
-    types = _types(_sample(sources[0], config), config)
+    types, undecided = _types(_sample(sources[0], config), config, sources[0].dialect)
     as_text: set[str] = set()  # number columns of which a value further down is no plain number
     while True:
         for source in sources:
@@ -620,7 +639,7 @@ def _store(sources: Sequence[Source], config: DataConfig, targets: tuple[str, ..
     return {
         "types": {name: types[name].to_dict() for name in names},
         "levels": {name: list(texts) for name, texts in levels.items()},
-        "notes": [dict(vars(note)) for note in notes],
+        "notes": [dict(vars(note)) for note in [*undecided, *notes]],
         "sources": [
             {
                 "bad": [[row.number, row.text[:200], row.found, row.expected] for row in source.bad],

@@ -7,6 +7,7 @@ Number spellings that are understood besides the plain ones (12, -3.5e4, inf):
     thousands  1,234.5   1 234   $1,234     commas or spaces between groups of three digits
     decimal    1234,5    1.234,5   3,5 %    a comma before the decimals, dots or spaces between groups
 
+1,234 can be either. `comma_style` says what the rest of its table speaks for: a table spells numbers one way.
 A currency sign in front and a currency or percent sign behind are taken off; "12 %" is 12.
 """
 
@@ -64,6 +65,9 @@ _DATE_LIKE = r"^[A-Za-z0-9]{1,9}[-/. ][A-Za-z0-9]{1,9},?[-/. ]\d{2,4}([T ]\d{1,2
 _PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(inf|infinity)$"
 _THOUSANDS = r"^[+-]?\d{1,3}([, ]\d{3})+(\.\d+)?$"
 _DECIMAL = r"^[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+$"
+_WHOLE_OR_DECIMAL = r"^[+-]?\d+$|^[+-]?\d{1,3}([. ]\d{3})+$|" + _DECIMAL
+_NOT_GROUPED = r"^[+-]?0+[, ]\d"  # a group of thousands does not begin with 0: 0,956 is below one
+_ONE_COMMA = r"^[+-]?[1-9]\d{0,2},\d{3}$"  # fits thousands and decimal
 _UNITS = r"^([+-]?)[$€£¥]\s*|\s*[%€$£¥]$"
 _LEADING_ZERO = r"^0\d+$"
 
@@ -96,13 +100,14 @@ class ColumnType:
         return cls(**values)
 
 
-def infer_type(name: str, column: pa.ChunkedArray, given: Kind | None = None) -> ColumnType:
+def infer_type(name: str, column: pa.ChunkedArray, given: Kind | None = None, comma: Style = "thousands") -> ColumnType:
     """The type of one column.
 
     Args:
         name: its name; "id" and "zip" say something.
         column: texts (string, missing ones null) or what a typed file holds (int, float, bool, date, timestamp).
         given: the kind the user asks for; then only the spelling is found out.
+        comma: what the comma of 1,234 is, where no value of the column tells.
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
@@ -110,13 +115,13 @@ def infer_type(name: str, column: pa.ChunkedArray, given: Kind | None = None) ->
     if given is not None and num_rows == 0:
         return ColumnType(given, "you said so", given=True)
     if given is not None:
-        found = _infer_text(name, column, num_rows) if _is_text(column.type) else ColumnType(given, "")
-        style = found.style if found.kind == "number" else _number_style(pc.unique(column.drop_null()))[0]
+        found = _infer_text(name, column, num_rows, comma) if _is_text(column.type) else ColumnType(given, "")
+        style = found.style if found.kind == "number" else _number_style(pc.unique(column.drop_null()), comma)[0]
         return replace(found, kind=given, style=style, reason="you said so", given=True)
     if num_rows == 0:
         return ColumnType("category", "every value is missing")
     if _is_text(column.type):
-        return _infer_text(name, column, num_rows)
+        return _infer_text(name, column, num_rows, comma)
     if pa.types.is_boolean(column.type):
         return ColumnType("boolean", "true or false")
     if pa.types.is_temporal(column.type):
@@ -151,7 +156,7 @@ def _infer_number(name: str, values: pa.ChunkedArray, num_rows: int, style: Styl
 _STYLE_WORDS = {"plain": "", "thousands": "with separated thousands", "decimal": "with a decimal comma"}
 
 
-def _infer_text(name: str, column: pa.ChunkedArray, num_rows: int) -> ColumnType:
+def _infer_text(name: str, column: pa.ChunkedArray, num_rows: int, comma: Style) -> ColumnType:
     levels = pc.unique(column.drop_null().cast(pa.string()))
     num_levels = len(levels)
     folded = sorted({str(level).casefold() for level in levels.to_pylist()}) if num_levels == 2 else []
@@ -162,7 +167,7 @@ def _infer_text(name: str, column: pa.ChunkedArray, num_rows: int) -> ColumnType
         if num_levels == num_rows >= ID_ROWS:
             return ColumnType("id", "codes with leading zeros, each used once")
         return ColumnType("category", "digits with leading zeros: codes, not amounts")
-    style, is_number = _number_style(levels)
+    style, is_number = _number_style(levels, comma)
     share = pc.mean(pc.is_in(column.drop_null().cast(pa.string()), value_set=levels.filter(is_number))).as_py()
     if share == 1.0 or (share >= SAME_KIND_SHARE and num_levels > MIXED_LEVELS):
         if pc.max(pc.utf8_length(levels)).as_py() > EXACT_DIGITS and _share_digits(levels) == 1.0:
@@ -198,34 +203,75 @@ def _bare(texts: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     return pc.utf8_lower(bare)
 
 
-def _number_style(levels: pa.Array) -> tuple[Style, pa.Array]:
-    """How most of these texts spell numbers, and which of them are numbers in that spelling."""
+def comma_style(columns: Mapping[str, pa.ChunkedArray], semicolons: bool) -> tuple[Style, list[str]]:
+    """What the comma of 1,234 is in this table, and the columns of which that is only assumed.
+
+    A column tells by the values that have one reading: 0,956 and 1,94 have a decimal comma; 1,234,567 and 1,234.5 have
+    not, nor has a table with 0.5 in it. Where columns tell different things, most of them count. Where none does,
+    semicolons between the columns speak for the decimal comma, for they leave the comma free for it; without them
+    thousands are assumed.
+
+    Args:
+        columns: name -> texts, or the float64 of plainly spelled ones.
+        semicolons: they separate the table's columns.
+    """
+    votes: dict[Style, int] = {"decimal": 0, "thousands": 0}
+    undecided = []
+    for name, column in columns.items():
+        if pa.types.is_floating(column.type):
+            votes["thousands"] += _has_points(column)
+        if not _is_text(column.type) or column.null_count == len(column):
+            continue
+        bare = _bare(pc.unique(column.drop_null()))
+        decimal, thousands = (pc.sum(fit).as_py() or 0 for fit in (_is_decimal(bare), _is_thousands(bare)))
+        if max(decimal, thousands) < SAME_KIND_SHARE * len(bare):
+            continue
+        if decimal != thousands:
+            votes["decimal" if decimal > thousands else "thousands"] += 1
+        elif pc.any(pc.match_substring_regex(bare, _ONE_COMMA)).as_py():
+            undecided.append(name)
+    if votes["decimal"] != votes["thousands"]:
+        return max(votes, key=lambda style: votes[style]), []
+    return ("decimal", []) if semicolons else ("thousands", undecided)
+
+
+def _has_points(values: pa.ChunkedArray) -> bool:
+    """Whether these numbers were written with decimal points: 0.5 and 1.25 were, of 1.234 one cannot be sure."""
+    finite = values.filter(pc.is_finite(values)).drop_null().to_numpy()
+    fractions = finite[finite % 1 != 0]
+    return bool(len(fractions)) and bool((abs(fractions) < 1).any() or ((fractions * 100 % 1 == 0).mean() > 0.5))
+
+
+def _is_thousands(bare: pa.Array) -> pa.Array:
+    grouped = pc.and_not(pc.match_substring_regex(bare, _THOUSANDS), pc.match_substring_regex(bare, _NOT_GROUPED))
+    return pc.or_(pc.match_substring_regex(bare, _PLAIN), grouped)
+
+
+def _is_decimal(bare: pa.Array) -> pa.Array:
+    return pc.match_substring_regex(bare, _WHOLE_OR_DECIMAL)
+
+
+def _number_style(levels: pa.Array, comma: Style) -> tuple[Style, pa.Array]:
+    """How most of these texts spell numbers, and which of them are numbers in that spelling.
+
+    Args:
+        comma: what 1,234 is, where as many fit either spelling.
+    """
     if not _is_text(levels.type) or not len(levels):
         return "plain", pa.array([True] * len(levels), pa.bool_())
     bare = _bare(levels)
     plain = pc.match_substring_regex(bare, _PLAIN)
-    thousands = pc.or_(plain, pc.match_substring_regex(bare, _THOUSANDS))
-    decimal = pc.or_(
-        pc.match_substring_regex(bare, r"^[+-]?\d+$|^[+-]?\d{1,3}([. ]\d{3})+$"),
-        pc.match_substring_regex(bare, _DECIMAL),
-    )
-    # 1,234 fits both spellings; it is 1234 unless another value can only be a decimal comma
-    fits: list[tuple[int, Style, pa.Array]] = [
-        (pc.sum(plain).as_py() or 0, "plain", plain),
-        (pc.sum(thousands).as_py() or 0, "thousands", thousands),
-        (pc.sum(decimal).as_py() or 0, "decimal", decimal),
-    ]
-    _, style, is_number = max(
-        fits, key=lambda fit: fit[0]
-    )  # the first of equals: plain before thousands before decimal
-    return style, is_number
+    fits: list[tuple[Style, pa.Array]] = [("thousands", _is_thousands(bare)), ("decimal", _is_decimal(bare))]
+    fits.sort(key=lambda fit: fit[0] != comma)
+    # the first of equals: plain before what the table's commas are
+    return max([("plain", plain), *fits], key=lambda fit: pc.sum(fit[1]).as_py() or 0)
 
 
 def parse_numbers(texts: pa.Array | pa.ChunkedArray, style: Style) -> pa.Array | pa.ChunkedArray:
     """Texts to float64; what is no number in this style becomes null."""
     bare = _bare(texts)
     if style == "decimal":
-        fits = pc.match_substring_regex(bare, r"^[+-]?\d+$|^[+-]?\d{1,3}([. ]\d{3})+$|" + _DECIMAL)
+        fits = _is_decimal(bare)
         bare = pc.replace_substring(pc.replace_substring_regex(bare, "[. ]", ""), ",", ".")
     else:
         fits = pc.match_substring_regex(bare, _PLAIN if style == "plain" else f"{_PLAIN}|{_THOUSANDS}")
