@@ -20,6 +20,7 @@ from orthogon.metrics.strings import edit_distance
 from orthogon.tasks.seq2seq import NOT_A_SYMBOL, PAD, UNKNOWN, Seq2Seq, Seq2SeqConfig, nearest_strings
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
+from orthogon.training.preflight import check_start
 
 TRAINING = TrainingConfig(lr=0.01, epochs=12, batch_size=32, clip_norm=1.0, preflight=False)
 
@@ -149,6 +150,25 @@ def test_the_loss_counts_real_symbols_only() -> None:
         symbols = torch.tensor([[*(task.output_characters.index(c) for c in target), task.end]])
         alone += F.cross_entropy(network.taught(tokens, symbols)[0], symbols[0], reduction="sum").item()  # type: ignore[operator]
     assert total.item() == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("network", ["attention", "date_translator"])
+def test_a_network_that_knows_nothing_loses_log_v(network: str) -> None:
+    pairs = StringPairs(*make_dates(200, seed=0))
+    task = made(pairs, network=network)
+    assert task.expected_loss() == pytest.approx(np.log(11 if network == "date_translator" else 12))  # 0-9, -, end
+    torch.manual_seed(0)
+    net = task.network()
+    objective = task.objective(net, pairs, None, TrainingConfig(batch_size=50))
+    assert check_start(objective, task.expected_loss()) is None
+    total, count, _ = objective.loss(next(iter(objective.batches(1))))
+    assert total.item() / count == pytest.approx(np.log(task.output_symbols), rel=0.1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.mul_(30)
+    finding = check_start(objective, task.expected_loss())
+    assert finding is not None
+    assert finding.code == "loss-at-start"
 
 
 def test_batches_come_again_in_the_middle_of_an_epoch() -> None:

@@ -19,6 +19,7 @@ from orthogon.project.project import columns_in_words
 from orthogon.tasks.tabular import Tabular, TabularConfig, TabularObjective, describe_target, heads_loss
 from orthogon.training.config import TrainingConfig
 from orthogon.training.loop import fit
+from orthogon.training.preflight import check_start
 
 NAN = math.nan
 
@@ -411,6 +412,30 @@ def test_what_a_network_that_knows_nothing_loses(targets):
     task = fitted(table(rows(), *targets))
     known = {("class",): math.log(2), ("three",): math.log(3), ("class", "three"): math.log(6) / 2}
     assert task.expected_loss() == pytest.approx(known.get(targets))
+
+
+@pytest.mark.parametrize("targets", [("value",), ("class", "value"), ("three", "value")])
+def test_what_a_network_that_knows_nothing_loses_on_a_batch_with_values(targets):
+    frame = rows()
+    frame.loc[3, "value"] = 1e4  # a batch may hold any outlier
+    examples = table(frame, *targets)
+    task = fitted(examples)
+    torch.manual_seed(0)
+    network = task.network()
+    objective = task.objective(network, examples, None, TrainingConfig(batch_size=120))
+    z = (frame["value"] - task.targets[-1].mean) / task.targets[-1].scale
+    each = {"class": math.log(2), "three": math.log(3), "value": float(np.mean(np.square(z)))}
+    batch = next(iter(objective.batches(1)))
+    total, count = objective.uninformed_loss(batch)
+    assert count == 120 * len(targets)
+    assert total / count == pytest.approx(np.mean([each[target] for target in targets]), rel=1e-4)
+    assert check_start(objective, task.expected_loss()) is None
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.mul_(30)
+    finding = check_start(objective, task.expected_loss())
+    assert finding.code == "loss-at-start"
+    assert f"should have about {total / count:.3g}" in finding.message
 
 
 def test_a_card_of_several_targets_names_them():

@@ -237,6 +237,10 @@ class Seq2Seq(Task):
             raise ConfigError("strings have no classes to weigh", "training.class_weights", "Set it to none.")
         return _Seq2SeqObjective(self, network, train, dev, training)
 
+    def expected_loss(self) -> float | None:
+        """log V_y: each of the output symbols is as likely as another."""
+        return float(np.log(self.output_symbols))
+
     # -- answers ------------------------------------------------------------------------------------------------
 
     def answers(self, network: nn.Module, examples: Examples, ids: NDArray[np.int64] | None = None) -> Answers:

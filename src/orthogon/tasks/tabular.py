@@ -404,7 +404,10 @@ class Tabular(Task):
         return {target.name: list(target.classes) for target in self.targets if target.kind != "regression"}
 
     def expected_loss(self) -> float | None:
-        """Mean over targets of log K; None where one is a number, of which a batch can hold any outlier."""
+        """Mean over targets of log K; None where one is a number, of which a batch can hold any outlier.
+
+        Then the objective's `uninformed_loss` says what it is of one batch.
+        """
         if any(target.kind == "regression" for target in self.targets):
             return None
         return float(np.mean([math.log(len(target.classes)) for target in self.targets]))
@@ -616,6 +619,13 @@ class TabularObjective(Objective):
             self.net.members(numbers, categories), targets, self.net.heads, self.class_weights, self.smoothing
         )
         return total, count, {}
+
+    def uninformed_loss(self, batch: Any) -> tuple[float, float]:
+        """Of outputs that are all 0: log K a class, the squared distance from train's mean a value."""
+        targets = batch[2]
+        nothing = targets.new_zeros(1, len(targets), sum(head.size for head in self.net.heads))
+        total, count = heads_loss(nothing, targets, self.net.heads, self.class_weights, self.smoothing)
+        return total.item(), count
 
     def evaluate(self) -> dict[str, float]:
         """Of the averaged network on dev's known labels: "loss", and "error" (error rate or RMSE, mean of targets)."""

@@ -216,7 +216,10 @@ class Task(ABC):
         return {"": names} if names else {}
 
     def expected_loss(self) -> float | None:
-        """Mean loss that a network which knows nothing has: log K for K classes; None where theory gives no figure."""
+        """Mean loss that a network which knows nothing has: log K for K classes.
+
+        None where theory gives none, or gives one of each batch: `Objective.uninformed_loss`.
+        """
         names = self.class_names()
         return math.log(len(names)) if names else None
 

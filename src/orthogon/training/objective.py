@@ -67,6 +67,13 @@ class Objective(ABC):
     def loss(self, batch: Any) -> LossSum:
         """(summed loss with gradient, number of units it sums over, plain numbers worth logging)."""
 
+    def uninformed_loss(self, batch: Any) -> tuple[float, float] | None:
+        """(summed loss, units) that a network which knows nothing has on this batch; None: theory does not tell.
+
+        For where no constant does: the squared error of answering the mean depends on the values of the batch.
+        """
+        return None
+
     def network(self) -> nn.Module | None:
         """The network whose layers are monitored and whose state is kept; None for pixels or plain tensors."""
         return None

@@ -75,7 +75,8 @@ def preflight(
     Args:
         objective: at its initial weights.
         config: the run's training section.
-        expected_loss: mean loss that theory gives a network that knows nothing (log K; the variance); None: unknown.
+        expected_loss: mean loss that theory gives a network that knows nothing (log K); None: no constant, but the
+            objective may know that of a batch (its mean square).
         clock: seconds; each check stops after SECONDS.
     """
     checks: list[Callable[[int], Finding | None]] = [
@@ -113,9 +114,12 @@ def preflight(
 
 
 def check_start(objective: Objective, expected_loss: float | None, parts: int = 1) -> Finding | None:
-    """The mean loss of the first batch, computed in so many parts, beside what theory says."""
+    """The mean loss of the first batch, computed in so many parts, beside what theory says: a constant, or of it."""
     with untouched(objective), torch.no_grad(), dropout_off(objective):
-        loss = _cost(objective, _pieces(objective, _first_batch(objective), parts))
+        pieces = _pieces(objective, _first_batch(objective), parts)
+        loss = _cost(objective, pieces)
+        if expected_loss is None:
+            expected_loss = _uninformed(objective, pieces)
     if not math.isfinite(loss):
         return Finding(
             "loss-not-finite",
@@ -353,6 +357,14 @@ def _above_zero(differences: NDArray[np.float64]) -> bool:
 
     n = len(differences)
     return bool(differences.mean() > t.ppf(0.975, n - 1) * differences.std(ddof=1) / math.sqrt(n))
+
+
+def _uninformed(objective: Objective, pieces: Sequence[Any]) -> float | None:
+    """The mean loss on these pieces of a network that knows nothing, where the objective can tell."""
+    device = next(iter(objective.parameters().values())).device
+    known = [objective.uninformed_loss(to_device(piece, device)) for piece in pieces]
+    sums = [each for each in known if each is not None]
+    return sum(total for total, _ in sums) / max(sum(n for _, n in sums), 1e-12) if sums else None
 
 
 def _cost(objective: Objective, pieces: Sequence[Any], learn: bool = False) -> float:
