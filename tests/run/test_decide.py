@@ -1,12 +1,15 @@
 """Costs and thresholds, worked by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from orthogon.errors import ConfigError
 from orthogon.metrics.classification import classification_metrics, multilabel_metrics
 from orthogon.metrics.score import Scores
-from orthogon.metrics.select import at_threshold, choose_threshold
+from orthogon.metrics.select import at_threshold, best_threshold, choose_threshold
+from orthogon.run import decide
 from orthogon.run.decide import answers_at, threshold_for, with_costs
 from orthogon.tasks.task import Answers
 
@@ -68,14 +71,24 @@ def test_a_threshold_that_only_fits_the_noise_of_dev_is_not_taken(seed: int) -> 
     assert "no threshold is shown to give a better error rate" in threshold.reason
 
 
-def test_the_halves_that_check_each_other_share_no_group() -> None:
+def test_the_halves_that_check_each_other_share_no_group(monkeypatch: pytest.MonkeyPatch) -> None:
     # Within a group all are alike: a half that held part of a group would know the other part.
-    groups = np.repeat(np.arange(4), 25)
+    chosen_on: list[set[int]] = []
+
+    def watched(half: Scores, *args: Any) -> float:
+        chosen_on.append(set(half.groups))  # type: ignore[arg-type]
+        return best_threshold(half, *args)
+
+    monkeypatch.setattr(decide, "best_threshold", watched)
+    metric = classification_metrics(["no", "yes"])["f1"]
     dev = scores(20)
+    assert threshold_for(Scores(dev.records, dev.ids, np.arange(100) % 7), metric).value < 0.5  # type: ignore[union-attr]
+    first, second = chosen_on
+    assert first | second == set(range(7))
+    assert not first & second
     lone = Scores(dev.records, dev.ids, np.zeros(100, int))
-    assert threshold_for(lone, classification_metrics(["no", "yes"])["f1"]).value == 0.5  # type: ignore[union-attr]
-    split = Scores(dev.records, dev.ids, groups)
-    assert threshold_for(split, classification_metrics(["no", "yes"])["f1"]).value < 0.5  # type: ignore[union-attr]
+    assert threshold_for(lone, metric).value == 0.5  # type: ignore[union-attr]
+    assert len(chosen_on) == 2  # one group cannot be halved
 
 
 def test_two_yes_no_labels_at_once_are_not_two_classes() -> None:
