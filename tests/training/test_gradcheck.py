@@ -16,6 +16,7 @@ from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.scratch import gradient_checking as textbook
 from orthogon.training.config import TrainingConfig
 from orthogon.training.gradcheck import check_gradients, check_objective, two_sided
+from orthogon.training.learner import Learner
 from orthogon.training.objective import LossSum, Objective
 from orthogon.training.optimisers import make_optimiser
 
@@ -98,8 +99,10 @@ def test_a_planted_bug_is_named_with_its_worst_components() -> None:
     assert {component.tensor for component in check.worst} == {"linear2.bias"}
     for component in check.worst:
         assert component.gradient == pytest.approx(2 * component.approximation, rel=1e-5)
+    assert "layer linear2, furthest off" in str(check)
     assert "linear2.bias" in str(check)
     assert "bug" in str(check)
+    assert next(iter(check.by_layer)) == "linear2"
 
 
 def test_a_gradient_written_by_hand_can_be_checked() -> None:
@@ -156,7 +159,7 @@ def test_an_objective_is_checked_in_float64_without_dropout_and_left_as_it_was()
     network = MLP(4, [8, 8], 3, activation="tanh", dropout=0.5, batch_norm=True)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     state = torch.get_rng_state()
-    check = check_objective(Digits(network))
+    check = check_objective(Digits(network), TrainingConfig())
     assert check.score < 1e-6
     assert check.faulty == ()
     assert all(
@@ -168,7 +171,71 @@ def test_an_objective_is_checked_in_float64_without_dropout_and_left_as_it_was()
 
     buggy = MLP(4, [8, 8], 3)
     buggy.linear2.__class__ = BuggyLinear
-    assert check_objective(Digits(buggy)).faulty == ("linear2.bias",)
+    assert check_objective(Digits(buggy), TrainingConfig()).faulty == ("linear2.bias",)
+
+
+@pytest.mark.system("train.gradcheck")
+@pytest.mark.parametrize("optimiser", ["sgd", "momentum"])
+def test_the_checked_cost_is_what_the_update_descends_regularisation_included(optimiser: str) -> None:
+    """W ← W − α dJ: a step of the product's own update gives dJ back, λw on weights and nothing on biases."""
+    torch.manual_seed(0)
+    network = MLP(4, [5], 3, activation="tanh").double()
+    config = TrainingConfig(optimiser=optimiser, lr=1e-3, momentum=0.0, weight_decay=0.3, steps=1, preflight=False)
+    objective = Digits(network)
+    batch = tuple(x.double() if x.is_floating_point() else x for x in next(objective.batches(1)))
+    check = check_objective(objective, config, batch, max_components=None)
+    assert check.score < 1e-7
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    learner = Learner(objective, config.model_copy(update={"schedule": "constant"}), 1, torch.device("cpu"), 0)
+    learner.learn(batch, 1, 1)
+    slopes = {name: (before[name] - p.detach()) / 1e-3 for name, p in network.named_parameters()}
+    assert sum(map(len, check.by_layer.values())) > 0
+    for component in (c for entries in check.by_layer.values() for c in entries):
+        slope = slopes[component.tensor][component.index].item()
+        assert component.approximation == pytest.approx(slope, abs=1e-7)
+        assert component.gradient == pytest.approx(slope, abs=1e-9)
+    # without the term the same entries are another gradient
+    without = check_objective(Digits(network), TrainingConfig(), batch, max_components=None)
+    assert any(abs(c.gradient - slopes[c.tensor][c.index].item()) > 1e-2 for e in without.by_layer.values() for c in e)
+
+
+def test_the_l1_term_is_in_the_checked_cost_too() -> None:
+    torch.manual_seed(0)
+    network = MLP(4, [5], 3, activation="tanh").double()
+    plain = check_objective(Digits(network), TrainingConfig(), max_components=None)
+    check = check_objective(Digits(network), TrainingConfig(l1=0.2), max_components=None)
+    assert check.score < 1e-7
+    found = {(c.tensor, c.index): c.gradient for entries in plain.by_layer.values() for c in entries}
+    shared = [c for entries in check.by_layer.values() for c in entries if (c.tensor, c.index) in found]
+    assert {c.tensor.rpartition(".")[2] for c in shared} == {"weight", "bias"}
+    for c in shared:
+        weight = dict(network.named_parameters())[c.tensor][c.index].item()
+        added = 0.2 * np.sign(weight) if c.tensor.endswith("weight") else 0.0
+        assert c.gradient - found[c.tensor, c.index] == pytest.approx(added, abs=1e-9)
+
+
+@pytest.mark.system("train.gradcheck")
+def test_the_worst_components_come_first_whatever_tensor_and_by_layer() -> None:
+    """Planted errors of known size: a faulty tensor with small entries, and one large entry in a sound tensor."""
+    parameters = {"a.weight": torch.zeros(3, dtype=torch.float64), "b.bias": torch.zeros(2, dtype=torch.float64)}
+    parameters["b.weight"] = torch.zeros(2, dtype=torch.float64)
+    slopes = {"a.weight": [1e4, 2e4, 3e4], "b.bias": [0.5, 0.25], "b.weight": [7.0, 8.0]}
+    off = {"a.weight": [0.0, 3.0, 1.0], "b.bias": [0.5, 0.25], "b.weight": [0.0, 0.0]}
+
+    def cost() -> Tensor:
+        return torch.stack(
+            [(parameters[n] * torch.tensor(v, dtype=torch.float64)).sum() for n, v in slopes.items()]
+        ).sum()
+
+    wrong = {n: torch.tensor(slopes[n], dtype=torch.float64) + torch.tensor(off[n]) for n in slopes}
+    check = check_gradients(cost, parameters, wrong, epsilon=1e-4, num_worst=3)
+    assert [(c.tensor, c.index) for c in check.worst] == [("a.weight", (1,)), ("a.weight", (2,)), ("b.bias", (0,))]
+    assert check.faulty == ("b.bias",)
+    assert list(check.by_layer) == ["a", "b"]
+    assert [c.tensor for c in check.by_layer["b"][:2]] == ["b.bias", "b.bias"]
+    assert [c.error for c in check.by_layer["a"]] == pytest.approx([3, 1, 0], abs=1e-3)
+    assert "layer b, furthest off" in str(check)
+    assert "b.bias[0]" in str(check)
 
 
 @pytest.mark.system("tool.autograd")

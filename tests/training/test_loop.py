@@ -407,7 +407,7 @@ def test_events_and_log(tmp_path: Path) -> None:
     kinds = [event["event"] for event in heard if event["event"] != "warning"]
     assert kinds[0] == "start"
     assert kinds[-1] == "end"
-    assert set(kinds) == {"start", "checkpoint", "step", "evaluation", "end"}
+    assert set(kinds) == {"start", "checkpoint", "step", "gradients", "evaluation", "end"}
     step = next(event for event in heard if event["event"] == "step")
     assert {"step", "total_steps", "epoch", "loss", "lr", "seconds"} <= set(step)
     logged = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +12,14 @@ import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
+from orthogon.errors import ConfigError
 from orthogon.models.mlp import MLP
 from orthogon.nn.init import initialise_
+from orthogon.project.config import parse
 from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import fit
 from orthogon.training.monitors import Monitor
+from orthogon.training.objective import LossSum, Objective
 from orthogon.training.optimisers import make_optimiser
 
 
@@ -70,7 +77,7 @@ def test_signals_of_a_deep_linear_net_scale_as_a_power_and_the_monitor_says_so(
 ) -> None:
     # W.vanish: of L layers, L - 1 carry W = c I; the last one reads out
     network = chain(c, L - 1)
-    monitor = Monitor(network, TrainingConfig(monitor_every=1), gradient_range=(1e-8, 1e3))
+    monitor = Monitor(network, TrainingConfig(monitor_every=1, gradient_range=(1e-8, 1e3)))
     inputs = torch.tensor([[1.0, 0.0]], dtype=torch.float64, requires_grad=True)
     events = []
     for step in range(2):
@@ -87,6 +94,74 @@ def test_signals_of_a_deep_linear_net_scale_as_a_power_and_the_monitor_says_so(
     for norm in monitor.gradient_norms.values():
         assert norm == pytest.approx(2**0.5 * c ** (L - 2), rel=1e-9)
     assert {event["code"] for event in events} == ({code} if code else set())
+
+
+class Chain(Objective):
+    """The deep linear net's output as its cost, one batch an epoch."""
+
+    def __init__(self, c: float) -> None:
+        self.net = chain(c, 49)
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return dict(self.net.named_parameters())
+
+    def network(self) -> nn.Module:
+        return self.net
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        return iter([torch.tensor([[1.0, 0.0]], dtype=torch.float64)][start:])
+
+    def batches_per_epoch(self) -> int:
+        return 1
+
+    def loss(self, batch: Tensor) -> LossSum:
+        return self.net(batch).sum(), 1.0, {}
+
+
+@pytest.mark.system("train.vanish")
+@pytest.mark.parametrize(
+    ("c", "gradient_range", "code"),
+    [
+        (1.5, None, "exploding-gradient"),
+        (0.5, None, "vanishing-gradient"),
+        (1.0, None, None),
+        (1.5, (1e-10, 1e9), None),
+        (0.5, (1e-15, 1e3), None),
+        (1.0, (2.0, 1e3), "vanishing-gradient"),
+        (1.0, (1e-10, 1.0), "exploding-gradient"),
+    ],
+)
+def test_a_training_logs_every_layers_gradient_norm_and_warns_outside_the_chosen_range(
+    c: float, gradient_range: tuple[float, float] | None, code: str | None, tmp_path: Path
+) -> None:
+    """Three updates, far fewer than monitor_every: the first and the last are looked at. Each norm is √2 c^48."""
+    chosen = {} if gradient_range is None else {"gradient_range": gradient_range}
+    config = TrainingConfig(optimiser="sgd", lr=1e-15, schedule="constant", epochs=3, preflight=False, **chosen)
+    result = fit(Chain(c), config, tmp_path)
+    events = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    looks = [event for event in events if event["event"] == "gradients"]
+    assert [look["step"] for look in looks] == [1, 3]
+    for look in looks:
+        assert list(look["gradient_norms"]) == [f"{i}.weight" for i in range(49)]
+        assert list(look["gradient_norms"].values()) == pytest.approx([2**0.5 * c**48] * 49, rel=1e-3)
+        assert set(look["update_ratios"]) == set(look["gradient_norms"])
+    assert {event["code"] for event in result.warnings} == ({code} if code else set())
+    assert {event["layer"] for event in result.warnings} == (set(looks[0]["gradient_norms"]) if code else set())
+    assert [event for event in events if event["event"] == "warning"] == result.warnings
+
+
+def test_long_epochs_are_looked_at_every_so_many_updates_and_at_the_end(tmp_path: Path) -> None:
+    config = TrainingConfig(optimiser="sgd", lr=1e-13, schedule="constant", steps=12, monitor_every=5, preflight=False)
+    heard: list[dict[str, Any]] = []
+    fit(Chain(1.0), config, listen=heard.append)
+    assert [event["step"] for event in heard if event["event"] == "gradients"] == [1, 6, 11, 12]
+
+
+@pytest.mark.parametrize("wrong", [(1.0, 0.1), (-1.0, 1.0), (0.0, 0.0)])
+def test_a_range_that_holds_nothing_is_refused(wrong: tuple[float, float]) -> None:
+    with pytest.raises(ConfigError, match="gradient_range") as caught:
+        parse({"data": {"source": "digits"}, "training": {"gradient_range": list(wrong)}})
+    assert "smallest and largest" in caught.value.remedy.casefold()
 
 
 def test_a_layer_that_learns_far_less_than_the_others_is_named() -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 
 from orthogon.errors import ConfigError
 from orthogon.training.config import TrainingConfig
+from orthogon.training.loop import fit
+from orthogon.training.objective import LossSum, Objective
 from orthogon.training.optimisers import make_optimiser
 from orthogon.training.schedules import Schedule
 
@@ -78,6 +83,80 @@ def test_every_schedule_works_with_any_optimiser(form: dict[str, Any], optimiser
         moved.append(weight.item() - 1)
     assert moved[1] == pytest.approx(factor * moved[0], abs=1e-12)
     assert factor > 0
+
+
+class Slope(Objective):
+    """J = w / 2, in epochs of two updates; where w was is recorded at each. Dev loss stays, so a plateau is seen."""
+
+    def __init__(self) -> None:
+        self.w = nn.Parameter(torch.ones(1, 1, dtype=torch.float64))
+        self.places: list[float] = []
+
+    def parameters(self) -> Mapping[str, nn.Parameter]:
+        return {"w": self.w}
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        return iter([torch.full((1,), 0.5, dtype=torch.float64)] * (2 - start))
+
+    def batches_per_epoch(self) -> int:
+        return 2
+
+    def loss(self, batch: Tensor) -> LossSum:
+        self.places.append(self.w.item())
+        return (self.w * batch).sum(), 1.0, {}
+
+    def evaluate(self) -> dict[str, float]:
+        return {"loss": 1.0}
+
+
+def cosine_between(start: float, end: float, progress: float) -> float:
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+# factor on the base rate at update t = 0..15, in epoch e = 1..8, of the formula's own words
+FACTORS: dict[str, Callable[[int, int], float]] = {
+    "constant": lambda t, e: 1.0,
+    "inverse": lambda t, e: 1 / (1 + e),
+    "exponential": lambda t, e: 0.95**e,
+    "inverse_sqrt": lambda t, e: 1 / math.sqrt(e),
+    "inverse_sqrt_step": lambda t, e: 1 / math.sqrt(t + 1),
+    "staircase": lambda t, e: [1, 1, 1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 4, 1 / 4][e - 1],
+    "manual": lambda t, e: [1, 0.25, 0.25, 0.05, 0.05, 0.05, 0.05, 0.05][e - 1],
+    "cosine": lambda t, e: (1 + math.cos(math.pi * t / 16)) / 2,
+    "one_cycle": lambda t, e: (
+        cosine_between(0.04, 1, t / 3.8) if t < 3.8 else cosine_between(1, 4e-6, (t - 3.8) / 11.2)
+    ),
+    # dev loss never falls after epoch 1; of 2 bad evaluations borne, the third lowers: epochs 5 and 8
+    "plateau": lambda t, e: 0.2 ** (e > 4) * 0.2 ** (e > 7),
+}
+
+
+@pytest.mark.system("opt.decay")
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form["schedule"])
+def test_the_training_takes_each_step_at_the_rate_of_its_schedule(form: dict[str, Any]) -> None:
+    steps = [(t, t // 2 + 1) for t in range(16)]
+    expected = [0.2 * FACTORS[form["schedule"]](t, e) for t, e in steps]
+    plateau = {"plateau_factor": 0.2, "plateau_patience": 2}
+    for optimiser in ("sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "radam"):
+        objective, rates = Slope(), []
+        settings = {
+            **form,
+            **plateau,
+            "lr": 0.2,
+            "optimiser": optimiser,
+            "momentum": 0.0 if optimiser != "radam" else 0.9,
+        }
+        config = TrainingConfig(
+            **settings, epochs=8, monitor_every=1, keep_best=False, preflight=False, weight_decay=0.0
+        )
+        fit(objective, config, listen=lambda e, rates=rates: rates.append(e["lr"]) if e["event"] == "step" else None)
+        assert rates == pytest.approx(expected, rel=1e-9), optimiser
+        if optimiser in ("sgd", "momentum", "nesterov"):  # and the weight moves so far
+            moved = -np.diff([*objective.places, objective.w.item()])
+            assert moved.tolist() == pytest.approx([rate * 0.5 for rate in expected], rel=1e-9), optimiser
+        if optimiser in ("adam", "adamw"):  # of a constant gradient, V̂ / √Ŝ is 1
+            moved = -np.diff([*objective.places, objective.w.item()])
+            assert moved.tolist() == pytest.approx(expected, rel=1e-6), optimiser
 
 
 def test_cosine_starts_at_one_and_ends_near_zero() -> None:

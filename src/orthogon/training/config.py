@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from orthogon.errors import ConfigError
 
@@ -47,6 +47,13 @@ class TrainingConfig(BaseModel):
     ] = Field("cosine", description="How lr decays.")
     decay_rate: float = Field(1.0, gt=0, description="Rate of inverse decay; base of exponential decay; k of the root.")
     decay_every: int = Field(1000, gt=0, description="Epochs a stair of the staircase lasts.")
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="Schedule plateau: what lr is multiplied with.")
+    plateau_patience: int = Field(
+        5, ge=0, description="Schedule plateau: evaluations without a better dev loss that are borne."
+    )
+    one_cycle_rise: float = Field(
+        0.3, gt=0, lt=1, description="Schedule one_cycle: share of all updates in which lr rises; unless warmed up."
+    )
     lr_by_epoch: dict[int, float] = Field(
         default_factory=dict, description="Schedule manual: learning rates by the epoch (from 1) they start at."
     )
@@ -70,9 +77,21 @@ class TrainingConfig(BaseModel):
     compile: bool = Field(False, description="torch.compile the network.")
 
     preflight: bool = Field(True, description="Check loss at start, overfitting one batch and descent before training.")
-    monitor_every: int = Field(50, gt=0, description="Updates between two looks at gradients and activations.")
+    monitor_every: int = Field(
+        50, gt=0, description="Updates between two looks at gradients and activations; the first and last are seen too."
+    )
+    gradient_range: tuple[float, float] = Field(
+        (1e-10, 1e3), description="Smallest and largest norm of one tensor's gradient that raises no warning."
+    )
     evaluate_every: int | None = Field(None, gt=0, description="Updates between dev evaluations; unset: each epoch.")
     checkpoint_minutes: float = Field(1.0, ge=0, description="Minutes between checkpoints; 0: after every update.")
+
+    @field_validator("gradient_range")
+    @classmethod
+    def _a_range(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= value[0] < value[1]:
+            raise ValueError("the first must be smaller than the second, and neither below 0")
+        return value
 
 
 def require_complete(config: TrainingConfig) -> None:

@@ -3,8 +3,9 @@
     dθ_approx[i] = (J(θ + ε eᵢ) − J(θ − ε eᵢ)) / 2ε                    two-sided: error O(ε²)
     score = ‖dθ_approx − dθ‖₂ / (‖dθ_approx‖₂ + ‖dθ‖₂)                  1e-7 good, 1e-5 look closer, 1e-3 a bug
 
-For debugging only: two forwards per checked component. Check the cost that is trained, penalties included, with
-dropout off; once at the start and again after some training, since a bug can hide where weights are near 0.
+For debugging only: two forwards per checked component. `check_objective` checks the cost that is trained, penalties
+included, with dropout off; run it at the start and again after some training, since a bug can hide where weights are
+near 0.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from orthogon.training.config import TrainingConfig
 from orthogon.training.objective import Objective
+from orthogon.training.optimisers import is_weight
 from orthogon.training.preflight import dropout_off, untouched
 
 EPSILON = 1e-7
@@ -39,17 +42,26 @@ class Component:
     gradient: float
     approximation: float
 
+    @property
+    def error(self) -> float:
+        """How far the two derivatives are apart."""
+        return abs(self.gradient - self.approximation)
+
 
 @dataclass(frozen=True)
 class GradientCheck:
     """The score of the whole gradient, of each tensor, and the entries that are furthest off.
 
-    `faulty` names the tensors whose own score shows a bug, worst first.
+    Attributes:
+        worst: furthest off first, of whatever tensor.
+        by_layer: the same of each layer, a tensor's name up to its last dot; the layer that is furthest off first.
+        faulty: the tensors whose own score shows a bug, worst first.
     """
 
     score: float
     tensors: Mapping[str, float]
     worst: tuple[Component, ...]
+    by_layer: Mapping[str, tuple[Component, ...]]
     faulty: tuple[str, ...]
 
     @property
@@ -61,11 +73,20 @@ class GradientCheck:
     def __str__(self) -> str:
         lines = [f"gradient check: {self.verdict}, score {self.score:.1e}"]
         lines += [f"  {name}: score {self.tensors[name]:.1e}" for name in self.faulty]
-        lines += [
-            f"  {c.tensor}{list(c.index)}: backward {c.gradient:.6g}, forward's slope {c.approximation:.6g}"
-            for c in (self.worst if self.verdict != "good" else ())
-        ]
+        shown = set(map(layer_of, self.faulty)) or {layer_of(c.tensor) for c in self.worst}
+        for layer, components in self.by_layer.items():
+            if self.verdict != "good" and layer in shown:
+                lines.append(f"  layer {layer or '(the network itself)'}, furthest off:")
+                lines += [
+                    f"    {c.tensor}{list(c.index)}: backward {c.gradient:.6g}, forward's slope {c.approximation:.6g}"
+                    for c in components
+                ]
         return "\n".join(lines)
+
+
+def layer_of(tensor: str) -> str:
+    """The layer that a parameter belongs to: "linear2" of "linear2.bias"; "" for a parameter of the network itself."""
+    return tensor.rpartition(".")[0]
 
 
 def two_sided(f: Callable[[float], float], theta: float, epsilon: float = EPSILON) -> float:
@@ -89,7 +110,7 @@ def check_gradients(
         gradients: dθ to check, by name; what autograd gives if None.
         epsilon: ε, the half width of the difference.
         max_components: entries checked in each tensor, drawn with a fixed seed; all if None.
-        num_worst: how many entries `worst` holds.
+        num_worst: how many entries `worst` holds, and `by_layer` for each layer.
     """
     if gradients is None:
         found = torch.autograd.grad(cost(), list(parameters.values()), allow_unused=True)
@@ -118,16 +139,48 @@ def check_gradients(
         difference, size = _norms([c for c in components if c.tensor == name])
         tensors[name] = difference / max(size, FLOOR * whole[1], 1e-300)
     faulty = sorted((name for name, score in tensors.items() if score > BUG), key=lambda name: -tensors[name])
-    worst = sorted(components, key=lambda c: -abs(c.gradient - c.approximation))[:num_worst]
-    return GradientCheck(whole[0] / max(whole[1], 1e-300), tensors, tuple(worst), tuple(faulty))
+    components.sort(key=lambda c: -c.error)
+    by_layer: dict[str, list[Component]] = {}
+    for component in components:  # the layer of the worst comes first
+        by_layer.setdefault(layer_of(component.tensor), []).append(component)
+    return GradientCheck(
+        whole[0] / max(whole[1], 1e-300),
+        tensors,
+        tuple(components[:num_worst]),
+        {layer: tuple(entries[:num_worst]) for layer, entries in by_layer.items()},
+        tuple(faulty),
+    )
+
+
+def penalty(parameters: Mapping[str, Tensor], config: TrainingConfig) -> Tensor:
+    """What regularisation adds to the mean loss: weight_decay / 2 · Σ w² + l1 · Σ |w|, over weights alone.
+
+    An optimiser with an L2 term (sgd, momentum, adam, ...) and the proximal step of l1 descend its slope. AdamW takes
+    the same λw from each weight beside its gradient.
+    """
+    weights = [p for name, p in parameters.items() if is_weight(name, p)]
+    decay = config.weight_decay or 0.0
+    terms = [decay / 2 * w.square().sum() + config.l1 * w.abs().sum() for w in weights]
+    return torch.stack(terms).sum() if terms else torch.zeros(())
 
 
 def check_objective(
-    objective: Objective, batch: Any = None, epsilon: float = EPSILON, max_components: int | None = 20
+    objective: Objective,
+    config: TrainingConfig,
+    batch: Any = None,
+    epsilon: float = EPSILON,
+    max_components: int | None = 20,
 ) -> GradientCheck:
-    """`check_gradients` of an objective's mean loss on one batch (its first if None), in float64, dropout off.
+    """`check_gradients` of the cost that is trained, an objective's mean loss on one batch and the penalty.
 
-    Weights, buffers and random states are put back bit for bit; float32 survives the way to float64 and back.
+    In float64, with dropout off. Weights, buffers and random states are put back bit for bit; float32 survives the way
+    to float64 and back.
+
+    Args:
+        objective: what is trained.
+        config: `weight_decay` and `l1`, the regularisation term.
+        batch: its first if None.
+        epsilon, max_components: see `check_gradients`.
     """
     network = objective.network()
     parameters = objective.parameters()
@@ -143,7 +196,7 @@ def check_objective(
 
             def cost() -> Tensor:
                 total, count, _ = objective.loss(batch)
-                return total / count
+                return total / count + penalty(parameters, config)
 
             return check_gradients(cost, parameters, None, epsilon, max_components)
         finally:

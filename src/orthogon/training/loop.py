@@ -57,10 +57,11 @@ def fit(
         folder: where `log.jsonl` and `checkpoint/` go; None keeps nothing.
         seed: of dropout and whatever else draws while training.
         resume: go on from the newest whole checkpoint in `folder`; start anew if there is none yet.
-        listen: called with each event, a dict with "event": start, preflight, step, evaluation, warning, checkpoint
-            or end. Steps are counted from 1. "step" has step, total_steps, epoch, loss (mean since the last logged
-            step), lr, seconds; "evaluation" has step, epoch, loss (mean since the last evaluation), lr, seconds and
-            the objective's figures as dev_loss, dev_error, ...
+        listen: called with each event, a dict with "event": start, preflight, step, gradients, evaluation, warning,
+            checkpoint or end. Steps are counted from 1. "step" has step, total_steps, epoch, loss (mean since the last
+            logged step), lr, seconds; "gradients", of the first update, each `monitor_every` and the last, has step
+            and the monitor's figures by name of parameter or layer; "evaluation" has step, epoch, loss (mean since the
+            last evaluation), lr, seconds and the objective's figures as dev_loss, dev_error, ...
         expected_loss: mean loss that theory gives before training (log K), for the preflight.
         clock: seconds, monotonic.
     Raises:
@@ -180,7 +181,7 @@ class _Training:
             for batch in batches_left(self.objective, at.epoch, at.position, self.device):
                 at.step += 1
                 at.position += 1
-                look = (at.step - 1) % look_every == 0
+                look = (at.step - 1) % look_every == 0 or at.step == at.total_steps
                 if look:
                     learner.monitor.arm()
                 update.signals = (interrupt.seen, save_due)
@@ -188,7 +189,10 @@ class _Training:
                 at.since_log[0] += update.loss_sum
                 at.since_log[1] += update.count
                 if look:
-                    self._pass_on(learner.monitor.look(at.step - 1))
+                    warnings = learner.monitor.look(at.step - 1)
+                    if learner.monitor.gradient_norms:
+                        self.journal.tell({"event": "gradients", "step": at.step, **learner.monitor.figures()})
+                    self._pass_on(warnings)
                 if update.warnings:
                     self._pass_on(update.warnings)
                     update.warnings.clear()

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from orthogon.training.config import TrainingConfig
 from orthogon.training.optimisers import is_weight
 
-SMALLEST_NORM = 1e-10  # of the gradient of one weight tensor, mean loss
-LARGEST_NORM = 1e3
 SMALLEST_RATIO = 1e-5  # a weight tensor's gradient RMS over the largest one's
 DEAD_SHARE = 0.5  # of a layer's units that never fire in one batch
 LARGE_UPDATE = 0.1  # ‖ΔW‖ / ‖W‖ of one update; 1e-3 is usual
@@ -30,24 +28,19 @@ class Monitor:
 
     Call `look(step, loss)` after each update while the gradients are still there. It looks every `monitor_every`
     steps; the update before a look arms the hooks for the one forward that is looked at. The look at step 0 sees
-    gradients only.
+    gradients only. Whoever calls `arm` before an update has it looked at as well.
 
     Attributes:
         gradient_norms, update_ratios, dead_units: the latest look, by parameter or layer name.
 
     Args:
         network: what to watch; None (pixels, plain tensors) watches nothing.
-        config: `monitor_every`.
-        gradient_range: (smallest, largest) norm of a weight tensor's gradient without a warning. Below
-            SMALLEST_RATIO of the largest layer's gradient, per weight, warns as well.
+        config: `monitor_every`, and `gradient_range`: (smallest, largest) norm of a weight tensor's gradient, of the
+            mean loss, without a warning. Below SMALLEST_RATIO of the largest layer's gradient, per weight, warns as
+            well.
     """
 
-    def __init__(
-        self,
-        network: nn.Module | None,
-        config: TrainingConfig,
-        gradient_range: tuple[float, float] = (SMALLEST_NORM, LARGEST_NORM),
-    ) -> None:
+    def __init__(self, network: nn.Module | None, config: TrainingConfig) -> None:
         self.network = network
         self._parameters = (
             [] if network is None else list(network.named_parameters())
@@ -57,21 +50,23 @@ class Monitor:
             [] if network is None else [(n, m) for n, m in network.named_modules() if isinstance(m, RECTIFIERS)]
         )
         self.every = config.monitor_every
-        self.smallest_norm, self.largest_norm = gradient_range
+        self.smallest_norm, self.largest_norm = config.gradient_range
         self.gradient_norms: dict[str, float] = {}
         self.update_ratios: dict[str, float] = {}
         self.dead_units: dict[str, float] = {}
         self._weights: dict[str, Tensor] = {}
         self._active: dict[str, Tensor] = {}
         self._hooks: list[Any] = []
+        self._armed = False
         self._small: set[str] = set()  # layers with a vanishing gradient, and with a large update, at the last look
         self._large: set[str] = set()
         self._warned: set[tuple[str, str]] = set()
 
     def arm(self) -> None:
         """Remember the weights and watch the next forward."""
-        if self.network is None or self._hooks or self._weights:
+        if self.network is None or self._armed:
             return
+        self._armed = True
         self._weights = {n: p.detach().clone() for n, p in self._watched if p.requires_grad}
         self._active = {}
         for name, module in self._rectifiers:
@@ -81,12 +76,12 @@ class Monitor:
         """Take every hook off and forget the weights."""
         for hook in self._hooks:
             hook.remove()
-        self._hooks, self._weights = [], {}
+        self._hooks, self._weights, self._armed = [], {}, False
 
     def look(self, step: int, loss: float | None = None) -> list[dict[str, Any]]:
         """After update `step`: the warnings of this look, as events; empty between looks."""
         events: list[dict[str, Any]] = []
-        if self.network is not None and step % self.every == 0:
+        if self.network is not None and (self._armed or step % self.every == 0):
             events = self._warnings(step, self._measure())
             self.disarm()
         if (step + 1) % self.every == 0:
@@ -94,11 +89,14 @@ class Monitor:
         return events
 
     def figures(self) -> dict[str, Any]:
-        """The latest look as JSON-able figures for the log."""
-        return {
+        """The latest look as JSON-able figures for the log, to four digits."""
+        look = {
             "gradient_norms": self.gradient_norms,
             "update_ratios": self.update_ratios,
             "dead_units": self.dead_units,
+        }
+        return {
+            kind: {name: float(f"{value:.4g}") for name, value in figures.items()} for kind, figures in look.items()
         }
 
     def explain_nan(self, network: nn.Module, batch_loss: Callable[[], Tensor]) -> tuple[str, str]:

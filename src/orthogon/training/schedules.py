@@ -9,8 +9,9 @@ Steps count updates from 0. Epochs count from 1, as the textbook's formulas do.
     staircase           1 / (1 + ⌊(epoch − 1) / decay_every⌋)
     manual              the rates of `lr_by_epoch`, each from its epoch on, by hand
     cosine              (1 + cos(π · progress)) / 2
-    one_cycle           up by a cosine from 1/25, down by a cosine to 1/250,000 (torch's OneCycleLR)
-    plateau             ×0.5 after 5 evaluations without a better dev loss
+    one_cycle           up by a cosine from 1/25 for `one_cycle_rise` of all steps or `lr_warmup_steps`, down by a
+                        cosine to 1/250,000 (torch's OneCycleLR)
+    plateau             ×plateau_factor after more than `plateau_patience` evaluations without a better dev loss
 """
 
 from __future__ import annotations
@@ -24,9 +25,6 @@ from orthogon.training.config import TrainingConfig
 
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1 / 25 / 1e4
-ONE_CYCLE_RISE = 0.3  # share of all steps, unless lr_warmup_steps is set
-PLATEAU_FACTOR = 0.5
-PLATEAU_PATIENCE = 5  # evaluations
 PLATEAU_THRESHOLD = 1e-4  # relative; smaller improvements are noise
 
 
@@ -34,7 +32,8 @@ class Schedule:
     """What to multiply the base rate with, at each update; usable with any optimiser.
 
     Args:
-        config: `schedule`, `decay_rate`, `decay_every`, `lr_by_epoch`, `lr_warmup_steps`, `lr`.
+        config: `schedule`, `decay_rate`, `decay_every`, `lr_by_epoch`, `lr_warmup_steps`, `lr`, `one_cycle_rise`,
+            `plateau_factor`, `plateau_patience`.
         total_steps: updates of the whole run; cosine and one_cycle end there. May be set later, once known.
         steps_per_epoch: updates of one epoch.
     Raises:
@@ -95,8 +94,8 @@ class Schedule:
             self.best, self.bad_evaluations = dev_loss, 0
             return
         self.bad_evaluations += 1
-        if self.bad_evaluations > PLATEAU_PATIENCE:
-            self.plateau_factor *= PLATEAU_FACTOR
+        if self.bad_evaluations > self.config.plateau_patience:
+            self.plateau_factor *= self.config.plateau_factor
             self.bad_evaluations = 0
 
     def state_dict(self) -> dict[str, Any]:
@@ -120,7 +119,7 @@ class Schedule:
     def _one_cycle(self, step: int) -> float:
         # OneCycleLR's phases end on whole steps: the peak at `peak`, the end at the last update
         last = max(1, self.total_steps - 1)
-        peak = (self.config.lr_warmup_steps or ONE_CYCLE_RISE * self.total_steps) - 1
+        peak = (self.config.lr_warmup_steps or self.config.one_cycle_rise * self.total_steps) - 1
         if step < peak:
             return _cosine_between(ONE_CYCLE_START, 1.0, step / peak)
         return _cosine_between(1.0, ONE_CYCLE_END, min(1.0, (step - peak) / max(1e-9, last - peak)))
