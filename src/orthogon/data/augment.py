@@ -204,19 +204,26 @@ class Draws:
 
 def draw(config: AugmentConfig, u: Tensor) -> Draws:
     """What the declaration makes of uniform numbers (B, columns)."""
+    B = len(u)
 
     def column(name: str) -> Tensor:
         return u[:, COLUMN[name]]
 
     def amount(name: Name) -> Tensor:
         """(B,) the amount where the change happens, else 0."""
-        return torch.where(column(f"if_{name}") < config.chance.get(name, 1.0), config.amount(name), 0.0)
+        chance, most = config.chance.get(name, 1.0), config.amount(name)
+        return torch.full((B,), most) if chance == 1 else torch.where(column(f"if_{name}") < chance, most, 0.0)
 
     def either_way(name: Name, *columns: str) -> Tensor:
+        if not config.amount(name):
+            return torch.zeros(B, len(columns))
         return torch.stack([amount(name) * (2 * column(each) - 1) for each in columns], dim=1)
 
-    cut, side, pca = amount("crop") * column("crop"), amount("erase") * column("erase"), amount("pca")[:, None]
-    normal = torch.special.ndtri(u[:, COLUMN["pca_1"] : COLUMN["pca_3"] + 1].clamp(2**-25, 1 - 2**-24))
+    cut, side = amount("crop") * column("crop"), amount("erase") * column("erase")
+    pca = torch.zeros(B, 3)
+    if config.amount("pca"):
+        normal = torch.special.ndtri(u[:, COLUMN["pca_1"] : COLUMN["pca_3"] + 1].clamp(2**-25, 1 - 2**-24))
+        pca = amount("pca")[:, None] * normal
     return Draws(
         mirror=column("flip") < (config.flip or 0.0),
         angle=either_way("rotation", "rotation")[:, 0],
@@ -229,7 +236,7 @@ def draw(config: AugmentConfig, u: Tensor) -> Draws:
         contrast=1 + either_way("contrast", "contrast")[:, 0],
         brightness=255 * either_way("brightness", "brightness")[:, 0],
         color=either_way("color", "red", "green", "blue"),
-        pca=pca * normal,
+        pca=pca,
         erase=torch.stack([side, column("erase_x"), column("erase_y")], dim=1),
     )
 
