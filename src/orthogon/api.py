@@ -33,6 +33,7 @@ from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
 from orthogon.strategy import advice, mistakes
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
+from orthogon.strategy.knobs import Ending
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -197,6 +198,17 @@ class Run(run_folder.Run):
 
     # -- what next ----------------------------------------------------------------------------------------------
 
+    def ending(self) -> Ending | None:
+        """How its training ended; None for a run that was not trained to an end, an ensemble among them."""
+        if not self.finished or self.members or "steps" not in self.info:
+            return None
+        why, planned = str(self.info["why"]), self.info.get("planned_steps")
+        if why != "budget":
+            begun = [event["total_steps"] for event in self.log() if event.get("event") == "start"]
+            planned = begun[-1] if begun else None
+        minutes = self.config["training"]["minutes"]
+        return Ending(why, self.info["steps"], planned, minutes, self.info.get("best_step"))
+
     def advice_note(self) -> str:
         """What to say beside the steps: why there are none, and what would tell more."""
         if self.members:
@@ -303,6 +315,7 @@ class Run(run_folder.Run):
             baselines=baselines,
             steps=next_steps(self),
             healthy=self.advice_note(),
+            ending=str(self.ending() or ""),
             figures=figures,
             units={each.title: each.unit for each in task.metrics().values()},
             class_names=task.class_names(),
@@ -548,7 +561,7 @@ def next_steps(run: Run, k: int = 3) -> list[Step]:
     if run.members:
         return []
     sizes, tried, history = run.info["split_sizes"], _tried(run), run.history()
-    found = advice.next_steps(run.diagnose(), run.config, sizes, k=k, tried=tried, history=history)
+    found = advice.next_steps(run.diagnose(), run.config, sizes, k=k, tried=tried, history=history, ending=run.ending())
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
 
 

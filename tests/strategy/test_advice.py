@@ -19,7 +19,7 @@ from orthogon.strategy.diagnosis import (
     VARIANCE,
     diagnose,
 )
-from orthogon.strategy.knobs import KNOBS, knobs_for, read
+from orthogon.strategy.knobs import KNOBS, Ending, knobs_for, read
 
 ERROR = classification_metrics(["no", "yes"])["error"]
 TRAINING = {
@@ -182,6 +182,26 @@ def test_training_longer_comes_first_where_a_loss_was_still_falling(config, loss
         assert steps[0].reason.endswith("Seen in this run: a loss was still falling at the end.")
     else:
         assert [s.knob for s in steps] == [s.knob for s in next_steps(found, config, {})]
+
+
+def test_how_the_training_ended_decides_whether_longer_training_is_offered():
+    found = diagnosed((300, 1000), (310, 1000))
+    patience = Ending("patience", 224, 3430, None, 144)
+    steps = next_steps(found, IMAGES, {}, k=9, history=evaluations(FALLING, FALLING), ending=patience)
+    assert steps
+    assert "longer training" not in [step.knob for step in steps]
+    assert str(patience) == "Stopped early at 224 of 3,430 updates; dev loss was lowest at 144."
+
+    limited = {**IMAGES, "training": {**TRAINING, "epochs": None, "minutes": 0.2}}
+    budget = Ending("budget", 15, 43, 0.2)
+    told = "The budget of 0.2 minutes cut it at 15 of 43 updates."
+    for history in ((), evaluations([2.0], [2.0]), evaluations(FALLING, FALLING)):
+        first = next_steps(found, limited, {}, history=history, ending=budget)[0]
+        assert (first.knob, first.reason) == ("longer training", f"{told} Give it more.")
+    flat = next_steps(found, limited, {}, history=evaluations(FLAT, FLAT), ending=budget)[0]
+    assert flat.knob != "longer training"
+    assert str(Ending("budget", 50, 43, 1.0)) == "The budget of 1 minute cut it at 50 updates."
+    assert str(Ending("finished", 43, 43)) == ""
 
 
 def test_training_longer_lengthens_the_minutes_that_limit_it_too():

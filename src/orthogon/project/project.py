@@ -467,7 +467,9 @@ class Project:
             distributed.from_first([int(run.id)], device)  # the other processes wait for it in `_follow`
             objective = task.objective(network, train, dev, config.training)
             if not resume:
-                tell({"event": "plan", "text": str(plan(objective, config.training))})
+                planned = plan(objective, config.training)
+                run.note(planned_steps=planned.steps)
+                tell({"event": "plan", "text": str(planned)})
             result: FitResult = fit(
                 objective,
                 config.training,

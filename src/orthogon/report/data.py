@@ -72,6 +72,7 @@ class ReportData:
         agreement: (n, 2) truth and answer on dev, for real-valued targets.
         figures: metric title -> split -> figure, all metrics as people quote them. units: metric title -> unit.
         healthy: what to say beside the steps, or in their place when nothing is worth acting on.
+        ending: what ended the training before its end, one sentence.
         limits: what metrics.satisfice asks and what the run has, in words, with whether it is kept.
         test_looks: how often the test set has been scored in this project.
         logbook: rows of the project's runs: run, when, what, error (0-best), note.
@@ -98,6 +99,7 @@ class ReportData:
     baselines: Sequence[BaselineFigure] = ()
     steps: Sequence[Step] = ()
     healthy: str = ""
+    ending: str = ""
     figures: Mapping[str, Mapping[str, Figure]] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     class_names: Sequence[str] = ()

@@ -102,7 +102,7 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("ladder", "Ladder", s["ladder"]),
         ("next", "Next steps", s["steps"] or data.healthy),
         ("figures", "How good", s["baselines"] or s["figures"]),
-        ("curves", "Learning", s["curves"]),
+        ("curves", "Learning", s["curves"] or data.ending),
         ("mistakes", "Mistakes", s["confusion"] or s["pairs"] or s["agreement"] or s["per_class"] or s["per_group"]),
         ("sureness", "Sureness", s["calibration"] or s["coverage"]),
         ("worst", "Worst cases", s["cases"]),
@@ -276,7 +276,8 @@ def _curves_note(data: ReportData) -> str:
         parts.append(f"{words.seconds(info['seconds'])} in all")
     if info.get("best_step"):
         parts.append(f"best weights from step {info['best_step']:,}")
-    return ", ".join(parts) + "." if parts else ""
+    told = ", ".join(parts) + "." if parts else ""
+    return f"{told} {data.ending}".strip()
 
 
 # -- mistakes -----------------------------------------------------------------------------------------------------

@@ -168,6 +168,8 @@ def _where(data: ReportData) -> RenderableType | None:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column(overflow="fold")
+    if data.ending:
+        lines.add_row("training", Text(data.ending))
     for text, kept in data.limits:
         lines.add_row("limit", Text(text, style="" if kept else "red"))
     if data.moved_threshold:

@@ -26,7 +26,9 @@ from orthogon.strategy.diagnosis import (
     about,
     smallest_worth_acting_on,
 )
-from orthogon.strategy.knobs import History, Knob, knobs_for
+from orthogon.strategy.knobs import MORE_UPDATES, Ending, History, Knob, knobs_for
+
+TELLING = 3  # evaluations from which one can see whether a loss still falls
 
 
 class Gain(NamedTuple):
@@ -76,6 +78,7 @@ def next_steps(
     k: int = 3,
     tried: Collection[tuple[str, str]] = (),
     history: History = (),
+    ending: Ending | None = None,
 ) -> list[Step]:
     """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why).
 
@@ -86,6 +89,8 @@ def next_steps(
         k: how many at most. What only a person can do takes one place, the last.
         tried: (knob, gap) of steps that were taken on the way here and did not help; they are not offered again.
         history: the run's evaluations in order, dicts with step, loss, dev_loss. A knob whose sign they show is first.
+        ending: how the training ended. What lost its patience is not offered more updates; what its minutes cut short
+            is, first of all, unless its losses were seen to be flat.
     """
     cause = diagnosis.primary
     if cause == HEALTHY:
@@ -103,9 +108,13 @@ def next_steps(
             or (knob.name == "human level" and not (gap and gap.at_most))
         ):
             continue
-        if knob.seen is not None and knob.seen(config, history):
+        if knob.name == MORE_UPDATES and ending is not None and ending.why == "patience":
+            continue
+        cut = knob.name == MORE_UPDATES and ending is not None and ending.why == "budget"
+        if (knob.seen is not None and knob.seen(config, history)) or (cut and len(history) < TELLING):
             seen.add(knob.name)
-            knob = replace(knob, reason=f"{knob.reason} Seen in this run: {knob.sign}.")
+            reason = f"{ending} Give it more." if cut else f"{knob.reason} Seen in this run: {knob.sign}."
+            knob = replace(knob, reason=reason)
         applicable.append((knob, changes))
     applicable.sort(key=lambda pair: (pair[0].name not in seen, -pair[0].fraction / max(pair[0].cost_runs, 0.1)))
     ours = [pair for pair in applicable if pair[1]]

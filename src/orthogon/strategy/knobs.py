@@ -24,7 +24,35 @@ MOST_WIDTH, MOST_DEPTH = 4096, 16
 MOST_DROPOUT, MOST_WEIGHT_DECAY = 0.5, 1.0
 STILL_FALLING = 0.03  # fall of a loss from one tenth of the training to the next; less is a plateau
 STILL_BEST = 0.01  # by which the last evaluation beats all before where a budget cut the training off
+MORE_UPDATES = "longer training"  # the knob
 TRAIN_DEV_SHARE = 0.1  # of train, where the data are ordered in time
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run's training ended.
+
+    why: "finished" after all updates, "patience" when dev loss no longer fell, "budget" when its minutes were over.
+    steps: updates it took. planned: updates foreseen when it began; None where that was not kept.
+    minutes: its budget, where it had one. best_step: with the lowest dev loss.
+    """
+
+    why: str
+    steps: int
+    planned: int | None = None
+    minutes: float | None = None
+    best_step: int | None = None
+
+    def __str__(self) -> str:
+        """One sentence where it ended before its end, else empty."""
+        planned = f" of {self.planned:,}" if self.planned and self.planned > self.steps else ""
+        if self.why == "patience":
+            best = f"; dev loss was lowest at {self.best_step:,}" if self.best_step else ""
+            return f"Stopped early at {self.steps:,}{planned} updates{best}."
+        if self.why == "budget":
+            budget = f"{self.minutes:g} minute{'' if self.minutes == 1 else 's'}"
+            return f"The budget of {budget} cut it at {self.steps:,}{planned} updates."
+        return ""
 
 
 @dataclass(frozen=True)
@@ -209,7 +237,7 @@ KNOBS: tuple[Knob, ...] = (
         wrong_if="train error does not fall: then it is not capacity that is missing",
     ),
     Knob(
-        "longer training",
+        MORE_UPDATES,
         BIAS,
         _longer,
         cost_runs=2,
