@@ -125,6 +125,39 @@ def test_frozen_layers_drop_nothing(tmp_path: Path) -> None:
     assert not any(layer.training for layer in network.modules())
 
 
+def test_folded_norms_get_true_statistics_and_the_network_stays_what_it_was() -> None:
+    torch.manual_seed(5)
+    network = builder("mobilenet_v2")(num_classes=3, in_channels=3)
+    norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for norm in norms:  # all is in weight and bias, as folding leaves it
+        norm.running_var.fill_(1 - 1e-5)
+        nn.init.uniform_(norm.weight, 0.5, 3.0)
+        nn.init.normal_(norm.bias)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    images, others = torch.rand(16, 3, 64, 64), torch.rand(4, 3, 64, 64)
+    answers = network.eval()(others)
+
+    def batch_statistics_change() -> float:
+        with torch.no_grad():
+            network.eval()
+            features = network.features(images)
+            network.train()
+            for norm in norms:
+                norm.momentum = 0.0  # statistics stay
+            return ((network.features(images) - features).norm() / features.norm()).item()
+
+    assert batch_statistics_change() > 0.5  # what training would have begun with
+    part = transfer.Transfer(network, "last-3")
+    transfer.unfold_norms(part, images)
+    trained = tuple(f"features.{k}." for k in (16, 17, 18))
+    kept = [name for name in before if not name.startswith(trained) and not name.endswith("num_batches_tracked")]
+    assert len(kept) > 200
+    assert all(torch.equal(network.state_dict()[name], before[name]) for name in kept)
+    transfer.unfold_norms(transfer.Transfer(network, "all"), images)
+    assert batch_statistics_change() < 1e-3
+    torch.testing.assert_close(network.eval()(others), answers, rtol=1e-3, atol=1e-4)
+
+
 def test_rates_fall_from_the_head_down_and_stages_thaw_one_by_one(tmp_path: Path) -> None:
     train = pictures()
     task = task_for(

@@ -263,11 +263,14 @@ class ImageClassification(Task):
                 what, train.name, "Add pictures of at least one other class: one folder a class, its name the class."
             )
         self.classes = [str(name) for name in names]
-        size, channels = self.config.size, self.config.channels
-        if size is None or channels is None:
+        sizes = ["size", "channels"]
+        if self.config.network in (None, CONVNET):
+            sizes += ["width", "depth", "stages", "stem_stride"]
+        missing = [key for key in sizes if getattr(self.config, key) is None]
+        if missing:
             chosen = self.suggest(train)
-            size, channels = size or chosen["task.size"], channels or chosen["task.channels"]
-        self.size, self.channels = int(size), int(channels)
+            self.config = self.config.model_copy(update={key: chosen[f"task.{key}"] for key in missing})
+        self.size, self.channels = _size(self.config.size), _size(self.config.channels)
         self.reason = f"pictures with one of {len(names)} class names each"
         sample = _spread(len(train), 2000)
         pixels = self._pixels(train, sample)
@@ -326,10 +329,10 @@ class ImageClassification(Task):
         return ConvNet(
             self.channels,
             len(self.classes),
-            width=config.width or 32,
-            depth=config.depth or 1,
-            stages=config.stages or 3,
-            stem_stride=config.stem_stride or 1,
+            width=_size(config.width),
+            depth=_size(config.depth),
+            stages=_size(config.stages),
+            stem_stride=_size(config.stem_stride),
             dropout=config.dropout or 0.0,
             mean=self.mean,
             std=self.std,
@@ -613,11 +616,14 @@ class _ImageObjective(Objective):
         self.truth = torch.from_numpy(truth[self.rows])
         self.weights = class_weights(training, task.classes, truth[self.rows])
         self.train, self.dev = train, dev
-        self.batch_size = training.batch_size or 64
+        self.batch_size = _size(training.batch_size)
         config = task.config
         self.transfer = transfer.Transfer(
             network, config.transfer or "all", config.layer_lr_decay or 1.0, config.unfreeze_epochs
         )
+        if config.weights not in (None, transfer.NONE):
+            seen = task._pixels(train, self.rows[_spread(len(self.rows), LOOKED_AT)])
+            transfer.unfold_norms(self.transfer, seen.to(_device(network)).float())
         self._from_features = self.transfer.mode == "head" and not task.augments and self._features_fit()
         in_memory = len(self.rows) * task.channels * task.size**2 <= task.config.memory_mib * 2**20
         in_memory = in_memory and not self._from_features
@@ -783,6 +789,11 @@ def _look(train: Examples) -> tuple[int, bool]:
     images = [np.asarray(train[int(i)].input) for i in _spread(len(train), LOOKED_AT)]
     sides = int(np.median([min(image.shape[:2]) for image in images])) if images else PHOTO_SIDE
     return sides, train.channels == 3 and any(np.ptp(image, axis=2).any() for image in images)
+
+
+def _size(value: int | None) -> int:
+    assert value is not None, "the config of a run is complete; fit fills what a task made by hand leaves open"
+    return value
 
 
 def _spread(n: int, count: int) -> NDArray[np.int64]:

@@ -252,6 +252,54 @@ class Transfer:
         self.network.training = True  # the network itself still says so, for the next call
 
 
+def unfold_norms(transfer: Transfer, pictures: Tensor) -> None:
+    """Give batch norms that are trained, but were folded into their convolutions, the statistics of these pictures.
+
+    A folded norm keeps mean 0 and deviation 1, and its weight and bias do all the work; statistics of a mini-batch
+    would undo that. Afterwards the network computes what it did before, and its statistics are true.
+
+    Args:
+        pictures: (B, C, H, W) float pixels on the network's device.
+    """
+    found: dict[nn.BatchNorm2d, tuple[Tensor, Tensor]] = {}
+
+    def look(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
+        var, mean = torch.var_mean(inputs[0].double(), dim=(0, 2, 3), correction=0)
+        found[norm] = mean, var
+
+    norms = [
+        layer
+        for stage in transfer.trained
+        for module in stage.modules
+        for layer in module.modules()
+        if isinstance(layer, nn.BatchNorm2d) and _folded(layer)
+    ]
+    if not norms:
+        return
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    network, training = transfer.network, transfer.network.training
+    try:
+        with torch.no_grad():
+            network.eval()(pictures)
+            for norm, (mean, var) in found.items():
+                assert norm.running_mean is not None
+                assert norm.running_var is not None
+                scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+                norm.bias.add_(scale * (mean - norm.running_mean))
+                norm.weight.copy_(scale * torch.sqrt(var + norm.eps))
+                norm.running_mean.copy_(mean)
+                norm.running_var.copy_(var)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        network.train(training)
+
+
+def _folded(norm: nn.BatchNorm2d) -> bool:
+    mean, var = norm.running_mean, norm.running_var
+    return bool(mean is not None and var is not None and not mean.any() and (var == var[0]).all())
+
+
 # -- features of the frozen part --------------------------------------------------------------------------------
 
 
