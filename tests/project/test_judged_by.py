@@ -145,6 +145,16 @@ def test_the_class_that_f1_is_about_can_be_chosen(table: str) -> None:
         assert "from a probability of" in path.read_text(encoding="utf-8")
 
 
+def test_an_exported_network_tells_the_threshold(two: Path, tmp_path: Path) -> None:
+    import onnx
+
+    run = og.load("2", project=two)
+    run.export(tmp_path / "n.onnx")
+    facts = {entry.key: entry.value for entry in onnx.load(tmp_path / "n.onnx").metadata_props}
+    threshold = json.loads(facts["orthogon.threshold"])
+    assert threshold == {"positive": 0, "value": run.info["threshold"]["value"]}
+
+
 def test_every_run_of_two_classes_stores_its_threshold(table: str) -> None:
     run = start(table, "training.epochs=25", target="b")
     assert run.info["threshold"]["metric"] == "error"

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,9 @@ def test_limits_that_changed_are_the_newest_run_s_and_that_is_said(project: Path
         assert "Limits are those of run 0002, the newest: parameters <= 1000." in selection.reason
 
 
-def test_a_better_run_has_the_lower_error_of_the_same_metric_and_keeps_the_limits(project: Path) -> None:
+def test_a_better_run_has_the_lower_error_of_the_same_metric_and_keeps_the_limits(
+    project: Path, tmp_path: Path, cli: Callable[..., tuple[int, str, str]]
+) -> None:
     first, second = (og.load(number, project=project) for number in ("1", "2"))
     assert (first.better_run(), second.better_run()) == (None, None)
     rewrite(project, 2, dev_error=0.01)
@@ -115,6 +118,9 @@ def test_a_better_run_has_the_lower_error_of_the_same_metric_and_keeps_the_limit
     declare(project, 1, satisfice={"size_mib": "<= 1"})
     declare(project, 2, satisfice={"size_mib": "<= 1"})
     assert (first.better_run(), second.better_run()) == (None, "0001")  # run 2 has 100 MiB
+    code, out, _ = cli("predict", project / "new.csv", "-o", tmp_path / "answers.csv", "--project", project)
+    assert code == 0
+    assert "run 0001 is the best on dev within the limits (--run 1)" in " ".join(out.split())
     declare(project, 1, satisfice={})
     rewrite(project, 2, metric="log_loss")
     assert first.better_run() is None

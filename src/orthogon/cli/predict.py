@@ -51,7 +51,9 @@ def run(
     if done.set_aside:
         report += f"; {len(done.set_aside):,} could not be read (see the column problem)"
     if better is not None:
-        report += f"; run {better} has the lower dev error (--run {int(better)})"
+        limits = chosen.config["metrics"]["satisfice"]
+        what = "is the best on dev within the limits" if limits else "has the lower dev error"
+        report += f"; run {better} {what} (--run {int(better)})"
     if out is None:
         typer.echo(report, err=True)
     else:

@@ -37,12 +37,13 @@ def export(run: Run, out: str | Path) -> dict[str, Any]:
     import onnx
 
     task, network = run.task(), run.network()
-    names = task.input_names()
+    names, threshold = task.input_names(), run.info.get("threshold")
     facts = {
         "run": run.id,
         "task": task.kind,
         "classes": task.class_names(),
         "preprocessing": task.preprocessing(),
+        "threshold": threshold and {key: threshold[key] for key in ("positive", "value")},
         "fingerprint": run.info["fingerprint"],
     }
     with atomic_file(out) as part:
