@@ -20,6 +20,28 @@ HISTORY = [
 HEAT = np.eye(3, 5, dtype=np.float32)
 
 
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(int(colour[i : i + 2], 16) for i in (1, 3, 5))
+
+
+def heat_colour(weight: float) -> tuple[int, ...]:
+    return tuple(round(255 * value) for value in plots.HEAT(weight)[:3])
+
+
+# what the data itself is drawn in
+CONTENT: dict[str, list[tuple[int, ...]]] = {
+    "learning_curves": [rgb(plots.BLUE), rgb(plots.ORANGE)],
+    "compare_curves": [rgb(plots.BLUE), rgb(plots.ORANGE)],
+    "calibration": [rgb(plots.BLUE)],
+    "coverage": [rgb(plots.BLUE)],
+    "agreement": [],  # half transparent points: see test_an_agreement_plot_draws_its_points
+    "ladder": [rgb(plots.BLUE), rgb(plots.INK)],
+    "importances": [rgb(plots.BLUE)],
+    "image_pair": [(0, 0, 0)],
+    "attention_map": [heat_colour(1.0), heat_colour(0.0)],
+}
+
+
 def every_figure() -> dict[str, Figure]:
     share = np.linspace(0.1, 1, 10)
     return {
@@ -48,7 +70,22 @@ def test_learning_curves_pairs_and_attention_maps_are_written_without_a_display(
             assert image.format == "PNG"
             colours = image.convert("RGB").getcolors(maxcolors=1 << 20)
         assert colours is not None
-        assert len(colours) > 2, f"{name} is empty"
+        drawn = {colour: count for count, colour in colours}
+        for wanted in CONTENT[name]:  # axes, grid and text alone have none of these
+            assert drawn.get(wanted, 0) > 100, f"{name} lacks {wanted}"
+
+
+def test_curves_without_points_lack_what_the_test_above_looks_for(tmp_path: Path) -> None:
+    for figure in (plots.learning_curves([]), plots.compare_curves({}, "loss", "Loss")):
+        with Image.open(plots.to_png(figure, tmp_path / "empty.png")) as image:
+            colours = {colour for _, colour in image.convert("RGB").getcolors(maxcolors=1 << 20) or []}
+        assert not colours & {rgb(plots.BLUE), rgb(plots.ORANGE)}
+
+
+def test_an_agreement_plot_draws_its_points() -> None:
+    share = np.linspace(0.1, 1, 10)
+    points, _ = plots.agreement(share, share + 0.1).axes[0].lines
+    np.testing.assert_allclose(points.get_xydata(), np.stack([share, share + 0.1], axis=1))
 
 
 def test_a_pair_shows_both_pictures_side_by_side(tmp_path: Path) -> None:

@@ -109,9 +109,11 @@ class Seq2Seq(Task):
         if not any(targets) or not any(sources):
             side = "target" if not any(targets) else "source"
             raise DataError(f"every {side} string is empty", train.name, "Check which column is which.")
-        chosen = self.suggest(train)
-        self.input_length = self.config.max_input_length or chosen["task.max_input_length"]
-        self.output_length = self.config.max_output_length or chosen["task.max_output_length"]
+        chosen = {key.removeprefix("task."): value for key, value in self.suggest(train).items() if "task." in key}
+        open_fields = {key: value for key, value in chosen.items() if getattr(self.config, key) is None}
+        self.config = self.config.model_copy(update=open_fields)
+        self.input_length = _size(self.config.max_input_length)
+        self.output_length = _size(self.config.max_output_length)
         self.input_characters = "".join(sorted(set().union(*sources)))
         self.output_characters = "".join(sorted(set().union(*targets)))
         same_length = len({len(text) for text in targets}) == 1
@@ -209,9 +211,9 @@ class Seq2Seq(Task):
                 self.input_symbols,
                 self.output_symbols,
                 output_length=self.steps,
-                encoder_size=config.encoder_size or 32,
-                decoder_size=config.decoder_size or 64,
-                attention_size=config.attention_size or 10,
+                encoder_size=_size(config.encoder_size),
+                decoder_size=_size(config.decoder_size),
+                attention_size=_size(config.attention_size),
                 double_bias=config.double_bias,
                 pad=PAD,
                 mask_pads=config.mask_pads,
@@ -220,10 +222,10 @@ class Seq2Seq(Task):
             self.input_symbols,
             self.output_symbols,
             output_length=self.steps,
-            embedding_size=config.embedding_size or 32,
-            encoder_size=config.encoder_size or 32,
-            decoder_size=config.decoder_size or 64,
-            attention_size=config.attention_size or 32,
+            embedding_size=_size(config.embedding_size),
+            encoder_size=_size(config.encoder_size),
+            decoder_size=_size(config.decoder_size),
+            attention_size=_size(config.attention_size),
             cell=config.cell,
             dropout=config.dropout or 0.0,
             pad=PAD,
@@ -429,6 +431,8 @@ class Seq2Seq(Task):
 class _Seq2SeqObjective(Objective):
     """Summed cross-entropy of the true symbols, the end among them; count = symbols."""
 
+    sharded = True
+
     def __init__(
         self, task: Seq2Seq, network: nn.Module, train: Examples, dev: Examples | None, training: TrainingConfig
     ) -> None:
@@ -436,7 +440,7 @@ class _Seq2SeqObjective(Objective):
         sources, targets = _strings(train)
         self.tokens = task.encode(sources).int()  # half the memory; made long batch by batch
         self.targets = task.encode_targets(targets)[0].int()
-        self.batch_size = training.batch_size or 100
+        self.batch_size = _size(training.batch_size)
         self.loader: MemoryLoader | None = None
 
     def parameters(self) -> Mapping[str, nn.Parameter]:
@@ -522,6 +526,11 @@ def _strings(examples: Examples) -> tuple[list[str], list[str]]:
 def _spread(n: int, count: int) -> NDArray[np.int64]:
     """At most `count` of 0..n-1, evenly spread."""
     return np.unique(np.linspace(0, n - 1, min(n, count)).round().astype(np.int64)) if n else np.zeros(0, np.int64)
+
+
+def _size(value: int | None) -> int:
+    assert value is not None, "the config of a run is complete; fit fills what a task made by hand leaves open"
+    return value
 
 
 def _since(start: float) -> float:

@@ -575,7 +575,7 @@ class TabularObjective(Objective):
         self.class_weights = [
             _class_weights(target, tensors[2][:, j], training.class_weights) for j, target in enumerate(self.targets)
         ]
-        self.loader = MemoryLoader(tensors, min(training.batch_size or 256, max(1, len(tensors[0]))), task.seed)
+        self.loader = MemoryLoader(tensors, min(_size(training.batch_size), max(1, len(tensors[0]))), task.seed)
         self.dev = None if dev is None or not len(dev) else self._tensors(task, dev)
 
     def _tensors(self, task: Tabular, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
