@@ -260,3 +260,13 @@ def test_comparing_says_which_metric_is_missing_from_another_task(table: str) ->
     found = compare(["1", "2"])
     assert found.selection is None
     assert "Train them with one metrics.optimise, on one task." in found.refused
+
+
+def test_of_pictures_too_the_class_that_f1_is_about_can_be_chosen() -> None:
+    from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig
+
+    task = ImageClassification(ImageClassificationConfig(kind="image_classification"))
+    task.classes = ["cat", "dog"]
+    assert task.metrics()["f1"].title == 'F1 of "dog"'
+    task.positive = "cat"
+    assert task.metrics()["f1"].title == 'F1 of "cat"'
