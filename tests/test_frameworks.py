@@ -49,6 +49,17 @@ def test_pytorch_and_two_others_are_scored_on_five_criteria() -> None:
     assert len(part.splitlines()) < 50  # one page
 
 
+def pieces(row: str) -> list[str]:
+    """What stands in code type on the right side of a row."""
+    (found,) = [cells[2] for cells in table("The same thing elsewhere") if cells[0].strip("`") == row]
+    return re.findall(r"`([^`]+)`", found)
+
+
+def said(row: str, number: int, **values: Any) -> Any:
+    """That piece of a row, run as it stands on the page, with values for its letters."""
+    return eval(pieces(row)[number], {"nn": nn, "F": F, "torch": torch, **values})
+
+
 def conv_forward(X: Array, W: Array, stride: int) -> Array:
     """X (B, H, W, C), W (f, f, C, n): a valid convolution in loops."""
     f, B = W.shape[0], len(X)
@@ -71,13 +82,13 @@ def channels_last(x: Tensor) -> Array:
 
 def check_convolution(rng: np.random.Generator) -> None:
     X, W, b = rng.normal(size=(2, 7, 6, 3)), rng.normal(size=(3, 3, 3, 4)), rng.normal(size=4)
-    layer = nn.Conv2d(3, 4, 3, 2).double()
+    layer = said("convolution", 1, C_in=3, n=4, f=3, s=2).double()
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(W).permute(3, 2, 0, 1))
         layer.bias.copy_(torch.tensor(b))
     expected = conv_forward(X, W, 2) + b
     np.testing.assert_allclose(channels_last(layer(channels_first(X))), expected, atol=1e-12)
-    ours = F.conv2d(channels_first(X), torch.tensor(W).permute(3, 2, 0, 1), torch.tensor(b), stride=2)
+    ours = said("convolution", 0)(channels_first(X), torch.tensor(W).permute(3, 2, 0, 1), torch.tensor(b), stride=2)
     np.testing.assert_allclose(channels_last(ours), expected, atol=1e-12)
 
 
@@ -103,7 +114,7 @@ def check_same_padding(rng: np.random.Generator) -> None:
 def check_zero_padding(rng: np.random.Generator) -> None:
     X, W = rng.normal(size=(2, 4, 4, 3)), rng.normal(size=(3, 3, 3, 2))
     padded = np.pad(X, ((0, 0), (2, 2), (2, 2), (0, 0)))
-    np.testing.assert_array_equal(channels_last(nn.ZeroPad2d(2)(channels_first(X))), padded)
+    np.testing.assert_array_equal(channels_last(said("zero_padding", 0, p=2)(channels_first(X))), padded)
     ours = F.conv2d(channels_first(X), torch.tensor(W).permute(3, 2, 0, 1), padding=2)
     np.testing.assert_allclose(channels_last(ours), conv_forward(padded, W, 1), atol=1e-12)
 
@@ -111,20 +122,22 @@ def check_zero_padding(rng: np.random.Generator) -> None:
 def check_max_pooling(rng: np.random.Generator) -> None:
     X = rng.normal(size=(2, 5, 5, 3))
     expected = np.stack([X[:, i : i + 3, j : j + 3].max(axis=(1, 2)) for i in (0, 2) for j in (0, 2)], axis=1)
-    np.testing.assert_array_equal(channels_last(nn.MaxPool2d(3, 2)(channels_first(X))), expected.reshape(2, 2, 2, 3))
+    np.testing.assert_array_equal(
+        channels_last(said("max_pooling", 0, f=3, s=2)(channels_first(X))), expected.reshape(2, 2, 2, 3)
+    )
 
 
 def check_flatten(rng: np.random.Generator) -> None:
     X = rng.normal(size=(2, 3, 4, 5))
     inputs = channels_first(X)
-    np.testing.assert_array_equal(inputs.permute(0, 2, 3, 1).flatten(1).numpy(), X.reshape(2, -1))
-    assert nn.Flatten()(inputs).shape == (2, 60)
-    assert not np.array_equal(nn.Flatten()(inputs).numpy(), X.reshape(2, -1))
+    np.testing.assert_array_equal(said("flatten", 0, x=inputs).numpy(), X.reshape(2, -1))
+    assert said("flatten", 1)(inputs).shape == (2, 60)
+    assert not np.array_equal(said("flatten", 1)(inputs).numpy(), X.reshape(2, -1))
 
 
 def check_dense(rng: np.random.Generator) -> None:
     A, W, b = rng.normal(size=(4, 7)), rng.normal(size=(3, 4)), rng.normal(size=(3, 1))
-    layer = nn.Linear(4, 3).double()
+    layer = said("dense", 0, n_in=4, n=3).double()
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(W))
         layer.bias.copy_(torch.tensor(b[:, 0]))
@@ -133,7 +146,7 @@ def check_dense(rng: np.random.Generator) -> None:
 
 def check_batch_norm(rng: np.random.Generator) -> None:
     X = rng.normal(2, 3, size=(4, 5, 5, 3))
-    layer = nn.BatchNorm2d(3, momentum=0.01, eps=0.001).double()
+    layer = said("batch_norm", 0, C=3).double()
     mu, var = X.mean(axis=(0, 1, 2)), X.var(axis=(0, 1, 2))
     np.testing.assert_allclose(channels_last(layer(channels_first(X))), (X - mu) / np.sqrt(var + 0.001), atol=1e-12)
     np.testing.assert_allclose(layer.running_mean.numpy(), 0.99 * 0 + 0.01 * mu, atol=1e-12)
@@ -146,19 +159,20 @@ def check_batch_norm(rng: np.random.Generator) -> None:
 def check_dropout(rng: np.random.Generator) -> None:
     torch.manual_seed(0)
     keep_prob = 0.8
-    dropped = nn.Dropout(1 - keep_prob)(torch.ones(100_000))
+    dropped = said("dropout", 0, keep_prob=keep_prob)(torch.ones(100_000))
+    assert said("dropout", 1, rate=0.3).p == 0.3
     assert dropped.unique().tolist() == pytest.approx([0, 1 / keep_prob])
     assert (dropped > 0).float().mean().item() == pytest.approx(keep_prob, abs=0.01)
 
 
 def check_one_hot(rng: np.random.Generator) -> None:
     y = rng.integers(5, size=9)
-    np.testing.assert_array_equal(F.one_hot(torch.tensor(y), 5).numpy(), np.eye(5)[y])
+    np.testing.assert_array_equal(said("one_hot", 0, y=torch.tensor(y), K=5).numpy(), np.eye(5)[y])
 
 
 def check_embedding(rng: np.random.Generator) -> None:
     E, words = rng.normal(size=(6, 3)), rng.integers(6, size=(2, 4))
-    layer = nn.Embedding.from_pretrained(torch.tensor(E), freeze=False)
+    layer = said("embedding", 0, E=torch.tensor(E))
     np.testing.assert_array_equal(layer(torch.tensor(words)).detach().numpy(), E[words])
     assert layer.weight.requires_grad
 
@@ -171,17 +185,19 @@ def check_time_distributed(rng: np.random.Generator) -> None:
     images = torch.tensor(rng.normal(size=(2, 5, 3, 6, 6)))
     conv = nn.Conv2d(3, 2, 3).double()
     by_step = torch.stack([conv(images[:, t]) for t in range(5)], dim=1)
-    torch.testing.assert_close(conv(images.flatten(0, 1)).unflatten(0, (2, 5)), by_step)
+    torch.testing.assert_close(said("time_distributed", 1, layer=conv, x=images, B=2, T=5), by_step)
 
 
 def check_repeat_vector(rng: np.random.Generator) -> None:
     x = rng.normal(size=(2, 3))
-    np.testing.assert_array_equal(torch.tensor(x)[:, None].expand(-1, 4, -1).numpy(), np.repeat(x[:, None], 4, axis=1))
+    np.testing.assert_array_equal(
+        said("repeat_vector", 0, x=torch.tensor(x), n=4).numpy(), np.repeat(x[:, None], 4, axis=1)
+    )
 
 
 def check_lstm(rng: np.random.Generator) -> None:
     n, D = 3, 2
-    layer = nn.LSTM(D, n, batch_first=True).double()
+    layer = said("lstm", 0, D=D, n=n).double()
     x = rng.normal(size=(4, 5, D))
     outputs, (h_last, c_last) = layer(torch.tensor(x))
     # Keras: z = x kernel + h recurrent + bias, one bias, columns i f c o
@@ -200,13 +216,14 @@ def check_lstm(rng: np.random.Generator) -> None:
 def check_softmax_loss(rng: np.random.Generator) -> None:
     z, y = rng.normal(size=(6, 4)), rng.integers(4, size=6)
     expected = softmax_cross_entropy_from_scores(z.T, np.eye(4)[:, y])[0].mean()
-    assert F.cross_entropy(torch.tensor(z), torch.tensor(y)).item() == pytest.approx(expected, abs=1e-12)
+    ours = said("softmax_loss", 0, logits=torch.tensor(z), y=torch.tensor(y))
+    assert ours.item() == pytest.approx(expected, abs=1e-12)
 
 
 def check_sigmoid_loss(rng: np.random.Generator) -> None:
     z, y = rng.normal(size=6), rng.integers(2, size=6).astype(float)
     expected = binary_cross_entropy_from_scores(z, y)[0].mean()
-    ours = F.binary_cross_entropy_with_logits(torch.tensor(z), torch.tensor(y))
+    ours = said("sigmoid_loss", 0)(torch.tensor(z), torch.tensor(y))
     assert ours.item() == pytest.approx(expected, abs=1e-12)
 
 
@@ -320,6 +337,22 @@ CHECKS: dict[str, Callable[..., Any]] = {
 }
 
 
+# rows whose right side is a statement or a habit, not an expression: the code of their checks above, piece by piece
+AS_CHECKED: dict[str, list[str]] = {
+    "same_padding": ['padding="same"', "F.pad", "F.conv2d"],
+    "feed": [],
+    "variable": ["nn.Parameter", "parameters()"],
+    "gradient": ["loss.backward()", "p.grad", "torch.autograd.grad"],
+    "minimise": ["zero_grad()", "backward()", "step()"],
+    "trainable": ["layer.requires_grad_(False)", "layer.eval()"],
+    "layer_outputs": ["layer.register_forward_hook"],
+    "custom_layer": ["nn.Module", "forward"],
+    "summary": ["orthogon.models.describe.describe(model, inputs)"],
+    "save": ["safetensors.torch.save_file(model.state_dict(), path)"],
+    "seed": ["torch.manual_seed"],
+}
+
+
 @pytest.mark.system("tool.mapping")
 @pytest.mark.parametrize("row", CHECKS)
 def test_a_row_of_the_table_of_equivalents(row: str, tmp_path: Path) -> None:
@@ -345,6 +378,9 @@ def test_every_row_is_tested_and_the_asked_for_names_are_there() -> None:
         "trainable",
     ):
         assert name in left
+    # what is not run from the page stands there as the row's check uses it
+    for row, code in AS_CHECKED.items():
+        assert pieces(row) == code, row
     # what the right side names exists
     for name in re.findall(r"`(?:nn|F)\.([A-Za-z_0-9]+)", " ".join(row[2] for row in rows)):
         assert hasattr(nn, name) or hasattr(F, name), name
