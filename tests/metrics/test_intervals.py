@@ -26,7 +26,7 @@ from orthogon.metrics.intervals import (
     z_of,
 )
 from orthogon.metrics.regression import regression_metrics
-from orthogon.metrics.score import Scores
+from orthogon.metrics.score import Scores, for_target, mean_over
 from orthogon.metrics.strings import string_metrics
 
 METRICS = classification_metrics(["no", "yes"])
@@ -53,6 +53,52 @@ def test_worked_confidence_and_what_is_printed():
 def test_wilson_equals_scipy(k, n):
     expected = scipy.stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     assert np.allclose(wilson(k, n, z_of(0.95)), (expected.low, expected.high), atol=1e-12)
+
+
+def perfect(truth, groups=None):
+    """Scores of a system that is right, and sure of it, every time."""
+    truth = np.asarray(truth)
+    records = {"truth": truth, "answer": truth, "wrong": np.zeros(len(truth)), "probs": np.eye(2)[truth]}
+    return Scores(records, np.arange(len(truth)), groups)
+
+
+@pytest.mark.parametrize("name", ["recall_macro", "precision_macro", "f1_macro", "roc_auc", "average_precision"])
+@pytest.mark.parametrize(("truth", "rarest"), [([0, 1], 1), ([0, 0, 1], 1), ([0] * 40 + [1] * 10, 10)])
+def test_no_draw_that_errs_is_no_certainty(name, truth, rarest):
+    """The limit is Wilson's of no error among the rarest class."""
+    found = interval(perfect(truth), METRICS[name])
+    assert found.value == found.high == 1
+    assert found.low == pytest.approx(1 - wilson(0, rarest, z_of(0.95))[1])
+    assert found.low < 0.75
+
+
+@pytest.mark.parametrize("name", ["recall", "precision", "f1"])
+def test_a_share_of_the_positives_rests_on_the_positives(name):
+    assert interval(perfect([0] * 40 + [1] * 10), METRICS[name]).low == pytest.approx(1 - wilson(0, 10, z_of(0.95))[1])
+    assert interval(perfect([0, 1]), METRICS[name]).low == 0  # a draw without positives has none of it
+
+
+def test_a_weighted_error_without_a_mistake_has_wilsons_limit_of_all_units():
+    found = interval(perfect([0, 1, 1]), METRICS["weighted_error"])
+    assert (found.value, found.low) == (0, 0)
+    assert found.high == pytest.approx(wilson(0, 3, z_of(0.95))[1])
+    by_person = interval(perfect([0, 1, 1, 1, 0, 1], np.array([7, 7, 8, 8, 9, 9])), METRICS["weighted_error"])
+    assert by_person.high == pytest.approx(found.high)  # three people, however many examples of each
+
+
+def test_several_targets_without_a_mistake_are_no_certainty():
+    truth = {"a": np.array([0, 1, 1]), "b": np.array([1, 0, 0])}
+    records = {}
+    for name, values in truth.items():
+        known = np.array([1.0, 1.0, float(name == "a")])  # of b the third is not known
+        more = {"known": known, "answer": values, "wrong": np.zeros(3), "probs": np.eye(2)[values], "truth": values}
+        records |= {f"{key}_{name}": value for key, value in more.items()}
+    scores = Scores(records, np.arange(3))
+    errors = [for_target(ERROR, name) for name in truth]
+    for metric, units in [(errors[0], 3), (errors[1], 2), (mean_over(errors, "mean_error", "", "%"), 2)]:
+        assert interval(scores, metric).high == pytest.approx(wilson(0, units, z_of(0.95))[1])
+    assert interval(scores, for_target(METRICS["accuracy"], "a")).low == pytest.approx(1 - wilson(0, 3, z_of(0.95))[1])
+    assert interval(scores, for_target(METRICS["roc_auc"], "a")).low == pytest.approx(1 - wilson(0, 1, z_of(0.95))[1])
 
 
 def test_newcombe_equals_his_paper():

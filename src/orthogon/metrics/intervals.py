@@ -401,8 +401,44 @@ def estimate(scores: Scores, metric: Metric, *, draws: int = DRAWS, seed: int = 
             return proportion(float(wrong.mean() * (groups.max() + 1)), int(groups.max()) + 1)
     if num_units(scores) < 2:
         return unknown(metric.error(scores), len(scores), possible(metric))
+    value = metric.error(scores)
     values, acceleration = replicates([scores], metric, lambda errors: errors[0], draws, seed)
-    return from_replicates(metric.error(scores), values, len(scores), acceleration, possible(metric))
+    if without_spread(values, value) and possible(metric) == (0.0, 1.0):
+        units = fewest_units(scores, metric)
+        return proportion(value * units, units)
+    return from_replicates(value, values, len(scores), acceleration, possible(metric))
+
+
+def without_spread(replicates: Floats, value: float) -> bool:
+    """Whether every draw that could be computed is the value itself, as when no unit is wrong, or each is.
+
+    The bootstrap then shows no doubt at all; but what was never seen may still be there, and n units limit how often.
+    """
+    drawn = replicates[~np.isnan(replicates)]
+    return len(drawn) > 0 and bool(np.allclose(drawn, value, rtol=0.0, atol=1e-12))
+
+
+def fewest_units(scores: Scores, metric: Metric) -> int:
+    """Independent units that a share without spread rests on: for recall or AUC, say, those of the rarest class.
+
+    The fewest that are counted in any of the sums that the metric is a function of; of a mean over targets, the fewest
+    of any target. A unit whose label is unknown is counted in none.
+    """
+    if metric.parts:
+        return min(fewest_units(scores, part) for part in metric.parts)
+    groups = np.arange(len(scores)) if scores.groups is None else np.unique(scores.groups, return_inverse=True)[1]
+    if metric.additive is not None:
+        counted = metric.additive(scores.records).dense() != 0
+    else:
+        suffixes = (key.removeprefix("truth") for key in scores.records if key.startswith("truth"))
+        suffix = max((each for each in suffixes if metric.name.endswith(each)), key=len, default=None)
+        truth = None if suffix is None else np.asarray(scores.records[f"truth{suffix}"])
+        if truth is None or truth.ndim != 1:
+            return num_units(scores)
+        known = np.asarray(scores.records.get(f"known{suffix}", np.ones(len(truth)))) > 0
+        counted = (truth[:, None] == np.unique(truth[known])) & known[:, None]
+    sizes = [len(np.unique(groups[column])) for column in counted.T]
+    return min((size for size in sizes if size), default=num_units(scores))
 
 
 def interval(scores: Scores, metric: Metric, level: float = 0.95, *, draws: int = DRAWS, seed: int = 0) -> Interval:

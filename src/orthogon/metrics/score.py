@@ -71,6 +71,7 @@ class Metric:
           (..., s) sums -> (...) values. Gives intervals their speed and BCa its acceleration.
     batch: (records, weights (B, n)) -> (B,) values, for metrics of the whole set that can share work between draws.
     exceeds_one: of a share in name only, such as edits per true character.
+    parts: those it is the plain mean of.
     """
 
     name: str
@@ -84,6 +85,7 @@ class Metric:
     combine: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     batch: Callable[[Records, NDArray[Any]], NDArray[np.float64]] | None = None
     exceeds_one: bool = False
+    parts: tuple[Metric, ...] = ()
 
     def value(self, scores: Scores, weights: NDArray[Any] | None = None) -> float:
         """The metric as people quote it."""
@@ -223,4 +225,4 @@ def mean_over(metrics: Sequence[Metric], name: str, title: str, unit: str = "") 
         values = [metric.compute(records, weights) for metric in metrics]
         return float(np.mean([1 - v if m.higher_is_better else v for m, v in zip(metrics, values, strict=True)]))
 
-    return Metric(name, title, compute, unit=unit, batch=batch)
+    return Metric(name, title, compute, unit=unit, batch=batch, parts=tuple(metrics))
