@@ -99,7 +99,7 @@ def test_a_key_that_stands_there_twice_is_refused(text: str, key: str, lines: tu
 
 
 def test_a_key_that_one_setting_sets_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="training.lr is set twice") as caught:
+    with pytest.raises(ConfigError, match=r"training\.lr is set twice") as caught:
         apply_sets({}, ["training={lr: 0.1, lr: 0.5}"])
     assert caught.value.where == "--set training={lr: 0.1, lr: 0.5}"
     assert apply_sets({}, ["training.lr=0.1", "training.lr=0.5"]) == {"training": {"lr": 0.5}}  # said later, meant so
@@ -176,3 +176,9 @@ def test_put_then_get(pairs: dict[str, int]) -> None:
 def test_differences_are_told_by_dotted_key() -> None:
     assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == {"a.c": (2, 3), "d": (None, 4)}
     assert apply_sets({"a": {"b": 1}}, ["a.b=[1, 2]"]) == {"a": {"b": [1, 2]}}
+
+
+@pytest.mark.parametrize("text", ["-1", "5", "99", "1e-3", "nan", "true", "null"])
+def test_a_value_in_quotes_stays_text(text: str) -> None:
+    assert apply_sets({}, [f'data.target="{text}"', f"data.time='{text}'"])["data"] == {"target": text, "time": text}
+    assert apply_sets({}, ["training.lr=1e-3"])["training"]["lr"] == 0.001
