@@ -106,7 +106,7 @@ def test_a_tsv_of_texts_with_several_targets_each_is_pairs(tmp_path: Path, each:
     assert list(zip(examples.sources, examples.targets(), strict=True)) == rows
     assert "because a.tsv is a TSV of two columns, the first of many different texts" in examples.reason
     (tmp_path / "a.csv").write_text("".join(f"{source},{target}\n" for source, target in rows))
-    with pytest.raises(UsageError, match="--set data.format=strings"):
+    with pytest.raises(UsageError, match=r"--set data\.format=strings"):
         read(DataConfig(source=str(tmp_path / "a.csv")))
 
 
