@@ -486,6 +486,8 @@ def start(
         spoken = [
             f"{key}={json.dumps(value)}" for key, (_, value) in differences({}, said).items() if key != "data.source"
         ]
+        if minutes is not None:
+            extra = [*_without_lengths(here.config().model_dump(mode="json"), sets, minutes, listen), *extra]
         config = here.config([*spoken, *extra])
     else:
         values = apply_sets(said, sets)
@@ -513,12 +515,13 @@ def train(
     here = Project.find(project)
     extra = [*sets, *_extra_sets(minutes, seed)]
     parent = None
-    if base is None:
-        config = here.config(extra)
-    else:
+    if base is not None:
         chosen = here.run(base)
         parent = chosen.id
-        config = parse(apply_sets(chosen.config, extra))
+    if minutes is not None:
+        before = here.config().model_dump(mode="json") if base is None else chosen.config
+        extra = [*_without_lengths(before, sets, minutes, listen), *extra]
+    config = here.config(extra) if base is None else parse(apply_sets(chosen.config, extra))
     return Run(here.train(config, parent=parent, listen=listen).folder)
 
 
@@ -997,6 +1000,22 @@ def _error(scores: Scores, metric: Metric) -> Figure:
     """The metric turned so that 0 is best, with its 95 % interval."""
     found = estimate(scores, metric).interval()
     return Figure(found.value, found.low, found.high)
+
+
+def _without_lengths(
+    config: Mapping[str, Any], sets: Sequence[str], minutes: float, listen: Listener | None
+) -> list[str]:
+    """What takes the epochs or steps out of a config that is to be trained for minutes; the listener is told.
+
+    A length among `sets` is the user's own and stays: it contradicts the minutes, and is told so.
+    """
+    asked = {assignment.partition("=")[0].strip() for assignment in sets}
+    keys = [f"training.{name}" for name in ("epochs", "steps") if config["training"].get(name) is not None]
+    keys = [key for key in keys if key not in asked]
+    if keys and listen is not None:
+        message = f"{minutes:g} minutes take the place of {' and '.join(keys)} for this run"
+        listen({"event": "warning", "code": "minutes-instead", "message": message, "remedy": ""})
+    return [f"{key}=null" for key in keys]
 
 
 def _extra_sets(minutes: float | None, seed: int | None) -> list[str]:

@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 
 import orthogon as og
+from orthogon.api import train
+from orthogon.errors import ConfigError
 from orthogon.report.page import page
 from orthogon.report.terminal import screen
 
@@ -63,3 +65,27 @@ def test_what_came_to_its_end_says_nothing(noise: str, tmp_path: Path) -> None:
     assert run.ending() is not None
     assert str(run.ending()) == ""
     assert "updates" not in shown(run)
+
+
+def test_minutes_take_the_place_of_the_length_a_config_has(
+    noise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orthogon.training.budget._affordable", lambda *_: 3)
+    place, told = tmp_path / "p", []
+    made = og.start(noise, target="-1", sets=["training.steps=4"], project=place)
+    ways = [
+        lambda: train(base="1", minutes=0.5, project=place, listen=told.append),
+        lambda: train(minutes=0.5, project=place, listen=told.append),
+        lambda: og.start(noise, target="-1", minutes=0.5, project=place, listen=told.append),  # a second time
+    ]
+    for way in ways:
+        told.clear()
+        run = way()
+        assert (run.info["why"], run.info["steps"]) == ("budget", 3)
+        length = {key: run.config["training"][key] for key in ("epochs", "steps", "minutes")}
+        assert length == {"epochs": None, "steps": None, "minutes": 0.5}
+        (said,) = [event["message"] for event in told if event.get("code") == "minutes-instead"]
+        assert said == "0.5 minutes take the place of training.steps for this run"
+    assert made.config["training"]["steps"] == 4
+    with pytest.raises(ConfigError, match="both set"):
+        train(base="1", minutes=0.5, sets=["training.epochs=2"], project=place)

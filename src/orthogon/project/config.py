@@ -120,7 +120,7 @@ def parse_text(text: str, place: str = FILE, sets: Sequence[str] = ()) -> tuple[
 
 
 def apply_sets(values: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]:
-    """Nested values with each "a.b=value" put in; the value is read as YAML.
+    """Nested values with each "a.b=value" put in; the value is read as YAML, and what is in quotes stays text.
 
     Raises:
         ConfigError: not of the form KEY=VALUE, or a value that sets one key twice.
@@ -131,13 +131,14 @@ def apply_sets(values: Mapping[str, Any], sets: Sequence[str]) -> dict[str, Any]
         if not equals or not key.strip():
             raise ConfigError(f'"{assignment}" is not KEY=VALUE', "--set", "For instance: --set training.lr=0.01")
         try:
-            parsed = yaml.safe_load(value) if value else None
-            twice = _twice(yaml.compose(value)) if isinstance(parsed, dict) else None
+            parsed, node = (yaml.safe_load(value), yaml.compose(value)) if value else (None, None)
         except yaml.YAMLError:
-            parsed, twice = value, None
+            parsed, node = value, None
+        twice = _twice(node) if isinstance(parsed, dict) else None
         if twice is not None:
             raise ConfigError(f"{key.strip()}.{twice[0]} is set twice", f"--set {assignment}", "Keep one of them.")
-        if isinstance(parsed, str):  # YAML 1.1 reads 1e-3 as text; people mean a number
+        quoted = isinstance(node, yaml.ScalarNode) and node.style in ("'", '"')
+        if isinstance(parsed, str) and not quoted:  # YAML 1.1 reads 1e-3 as text; people mean a number
             with contextlib.suppress(ValueError):
                 parsed = float(parsed)
         put(changed, key.strip(), parsed)
