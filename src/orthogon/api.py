@@ -213,7 +213,12 @@ class Run(run_folder.Run):
         """What to say beside the steps: why there are none, and what would tell more."""
         if self.members:
             return f"An ensemble takes no step; its members do: orthogon next {int(self.members[0])}"
-        return advice.note(self.diagnose(), self.info["split_sizes"])
+        return advice.note(self.diagnose(), self.info["split_sizes"], self._leaks())
+
+    def _leaks(self) -> list[str]:
+        """What the checks of the data found to give the target away, and what to do about it."""
+        leaks = ("leakage-column", "leakage-sum")
+        return [f"{found.message} {found.remedy}" for found in self.findings() if found.code in leaks]
 
     # -- use ----------------------------------------------------------------------------------------------------
 
@@ -564,7 +569,16 @@ def next_steps(run: Run, k: int = 3) -> list[Step]:
     if run.members:
         return []
     sizes, tried, history = run.info["split_sizes"], _tried(run), run.history()
-    found = advice.next_steps(run.diagnose(), run.config, sizes, k=k, tried=tried, history=history, ending=run.ending())
+    found = advice.next_steps(
+        run.diagnose(),
+        run.config,
+        sizes,
+        k=k,
+        tried=tried,
+        history=history,
+        ending=run.ending(),
+        leaks=run._leaks(),
+    )
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
 
 

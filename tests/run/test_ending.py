@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,18 @@ def test_minutes_take_the_place_of_the_length_a_config_has(
     assert made.config["training"]["steps"] == 4
     with pytest.raises(ConfigError, match="both set"):
         train(base="1", minutes=0.5, sets=["training.epochs=2"], project=place)
+
+
+def test_a_sum_that_gives_the_target_away_is_the_first_step(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    parts = rng.integers(0, 100, (300, 2))
+    (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{a},{b},{a + b}\n" for a, b in parts))
+    run = og.start(str(tmp_path / "t.csv"), target="y", sets=["training.steps=4"], project=tmp_path / "p")
+    assert any('"a" + "b" is the target' in leak for leak in run._leaks())
+    run._diagnosis = replace(run.diagnose(), primary="healthy")
+    (step,) = og.next_steps(run)
+    assert 'data.ignore=["a", "b"]' in step.reason
+    text = shown(run)
+    assert "leave out what gives the target away" in text
+    assert "the error on new examples is higher" in text
+    assert "columns give the target away" in page(run.report_data())

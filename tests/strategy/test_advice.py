@@ -204,6 +204,18 @@ def test_how_the_training_ended_decides_whether_longer_training_is_offered():
     assert str(Ending("finished", 43, 43)) == ""
 
 
+def test_a_run_is_not_healthy_where_columns_give_the_target_away():
+    found = diagnosed((5, 20_000), (6, 20_000))
+    assert found.primary == "healthy"
+    assert next_steps(found, IMAGES, {}) == []
+    leaks = ['"casual" + "registered" is the target. Leave them out: data.ignore=["casual", "registered"].']
+    (step,) = next_steps(found, IMAGES, {}, leaks=leaks)
+    assert (step.number, step.who, step.overrides, step.reason) == (1, "you", {}, leaks[0])
+    assert json.loads(json.dumps(step.to_dict()))["title"] == "leave out what gives the target away"
+    assert "give the target away" in note(found, {}, leaks)
+    assert "there is no next step" not in note(found, {}, leaks)
+
+
 def test_training_longer_lengthens_the_minutes_that_limit_it_too():
     limited = {**IMAGES, "training": {**TRAINING, "minutes": 3}}
     assert change("longer training", limited, BIAS) == {"training.epochs": 40, "training.minutes": 6}

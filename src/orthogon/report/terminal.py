@@ -145,7 +145,8 @@ def _sure(said: Card | TargetShown) -> str:
 def _steps(data: ReportData) -> RenderableType | None:
     if not (data.steps or data.healthy):
         return None
-    return next_steps(data.steps[:STEPS], "" if data.steps else data.healthy, data.measure.unit)
+    aimed = any(step.gap for step in data.steps)
+    return next_steps(data.steps[:STEPS], "" if aimed else data.healthy, data.measure.unit)
 
 
 def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%") -> RenderableType:

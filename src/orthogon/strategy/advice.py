@@ -79,8 +79,9 @@ def next_steps(
     tried: Collection[tuple[str, str]] = (),
     history: History = (),
     ending: Ending | None = None,
+    leaks: Collection[str] = (),
 ) -> list[Step]:
-    """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why).
+    """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why), unless its data leak.
 
     Args:
         diagnosis: of the run.
@@ -91,10 +92,11 @@ def next_steps(
         history: the run's evaluations in order, dicts with step, loss, dev_loss. A knob whose sign they show is first.
         ending: how the training ended. What lost its patience is not offered more updates; what its minutes cut short
             is, first of all, unless its losses were seen to be flat.
+        leaks: how columns give the target away and what to do about it, one text a finding: a small error is no health.
     """
     cause = diagnosis.primary
     if cause == HEALTHY:
-        return []
+        return [_close_leaks(leaks)] if leaks else []
     gap = diagnosis.gap(cause)
     size = gap.value if gap is not None else 0.0
     share = size if diagnosis.unit == "%" else 0.0  # thresholds on the size of a gap are in points
@@ -125,6 +127,21 @@ def next_steps(
     return [_step(i, knob, changes, diagnosis, sizes) for i, (knob, changes) in enumerate(chosen, start=1)]
 
 
+def _close_leaks(leaks: Collection[str]) -> Step:
+    return Step(
+        1,
+        "leave out what gives the target away",
+        "",
+        {},
+        " ".join(leaks),
+        Gain(0.0, 0.0, 0.0),
+        1,
+        "you",
+        "these columns are known for new examples before the target is",
+        "the network beats every expectation",
+    )
+
+
 def _step(number: int, knob: Knob, changes: dict[str, Any], diagnosis: Diagnosis, sizes: Mapping[str, int]) -> Step:
     gap = diagnosis.gap(diagnosis.primary)
     gain = Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)
@@ -149,10 +166,18 @@ def _step(number: int, knob: Knob, changes: dict[str, Any], diagnosis: Diagnosis
     )
 
 
-def note(diagnosis: Diagnosis, sizes: Mapping[str, int]) -> str:
-    """What to say beside the steps: why there are none, or what their figures mean; and what would tell more."""
+def note(diagnosis: Diagnosis, sizes: Mapping[str, int], leaks: Collection[str] = ()) -> str:
+    """What to say beside the steps: why there are none, or what their figures mean; and what would tell more.
+
+    leaks: as `next_steps` takes them.
+    """
     if diagnosis.primary != HEALTHY:
         return "A step can bring at most the gap it aims at; what it did bring is measured when it is taken."
+    if leaks:
+        return (
+            "No gap is shown to be worth acting on, but columns give the target away: unless they are known before it "
+            "is, the error on new examples is higher than any of these."
+        )
     dev = diagnosis.rung("dev")
     half_width = (dev.high - dev.low) / 2
     delta = diagnosis.smallest_gap
