@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from orthogon.strategy.diagnosis import Diagnosis, diagnose
 from orthogon.strategy.knobs import Ending
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from rich.console import Console, ConsoleOptions, RenderResult
 
     from orthogon.data.examples import Examples, Finding, Splits
@@ -222,23 +223,41 @@ class Run(run_folder.Run):
 
     # -- use ----------------------------------------------------------------------------------------------------
 
-    def predict(self, source: str, out: str | Path | None = None) -> Prediction:
-        """Answers for new inputs, written as CSV; see `orthogon.run.predict.predict`."""
+    def predict(self, source: str | Path, out: str | Path | TextIO | None = None) -> Prediction:
+        """Answers for new inputs, kept in its rows or written as CSV; see `orthogon.run.predict.predict`."""
         from orthogon.run.predict import predict
 
         return predict(self, source, out)
 
-    def evaluate(self, source: str) -> list[dict[str, Any]]:
-        """Every metric with its 95 % interval on labelled data: [{"name", "title", "value", "low", "high", "n"}]."""
+    def evaluate(self, source: str | Path) -> list[dict[str, Any]]:
+        """Every metric with its 95 % interval on labelled data.
+
+        Returns:
+            [{"name", "title", "unit", "value", "low", "high", "n", "in_train"}]; in_train: how many of the n have the
+            input of an example that the run was trained on, None where the training data is gone or has changed.
+        """
         from orthogon.run.predict import evaluate
 
-        _, scores = evaluate(self, source)
+        _, scores, examples = evaluate(self, source)
+        in_train = self._in_train(examples, scores.ids)
         by_title = {metric.title: metric for metric in self.task().metrics().values()}  # f1 may be f1_macro itself
         rows = []
         for title, metric in by_title.items():
             figure = _figure(scores, metric)
-            rows.append({"name": metric.name, "title": title, "unit": metric.unit, "n": len(scores), **vars(figure)})
+            rows.append(
+                {"name": metric.name, "title": title, "unit": metric.unit, "n": len(scores), "in_train": in_train}
+            )
+            rows[-1] |= vars(figure)
         return rows
+
+    def _in_train(self, examples: Examples, ids: NDArray[np.int64]) -> int | None:
+        """How many of these examples have an input that train holds."""
+        from orthogon.data.split import load_splits
+
+        known, splits = self._examples, load_splits(self.project.folder / "splits", self.info["splits_key"])
+        if known is None or splits is None:
+            return None
+        return int(np.isin(examples.content_keys()[ids], known.content_keys()[splits["train"]]).sum())
 
     def export(self, out: str | Path) -> dict[str, Any]:
         """Write ONNX, checked against PyTorch; see `orthogon.run.export.export`."""
@@ -348,7 +367,7 @@ class Run(run_folder.Run):
         """What came of it, as plain values: its diagnosis and next steps once it is finished, else how to go on."""
         told: dict[str, Any] = {"run": self.id, "status": self.status, "folder": str(self.folder)}
         if not self.finished:
-            return {**told, "resume": self.resume_line()}
+            return {**told, "resume": self.resume_line() if self.resumable else None}
         told |= {"metric": self.info["metric"], "unit": self.metric.unit, "dev_error": self.info["dev_error"]}
         told |= {"splits": self.info["split_sizes"], "findings": [vars(finding) for finding in self.findings()]}
         told |= {"diagnosis": self.diagnose().to_dict(), "steps": [step.to_dict() for step in next_steps(self)]}
@@ -359,13 +378,13 @@ class Run(run_folder.Run):
         return f"orthogon train --resume {int(self.id)} --project {_near(self.project.folder)}"
 
     def changes(self) -> str:
-        """What this run changed against the one before it, in words; empty for the first."""
+        """What this run changed against the one it came from, else the one before it, in words; empty for the first."""
         if self.members:
             return str(self.info.get("changed", "")).capitalize() + "."
         earlier = [run for run in self.project.runs() if run.finished and run.id < self.id and not run.members]
         if not earlier:
             return ""
-        before = earlier[-1]
+        before = next((run for run in earlier if run.id == self.info.get("parent")), earlier[-1])
         changed = differences(before.config, self.config)
         shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:6])
         if _yardstick(before) == _yardstick(self):
@@ -440,8 +459,8 @@ class Step(Shown, advice.Step):
 
 
 def start(
-    source: str,
-    target: str | Sequence[str] | None = None,
+    source: str | Path,
+    target: str | int | Sequence[str | int] | None = None,
     *,
     columns: Sequence[str] | None = None,
     test: str | None = None,
@@ -471,8 +490,9 @@ def start(
         UsageError, ConfigError, DataError: what is wrong, where, and what to do; nothing is left behind.
     """
     data: dict[str, Any] = {"source": _absolute(source)}
+    source = str(source)
     if target is not None:
-        targets = [target] if isinstance(target, str) else list(dict.fromkeys(target))
+        targets = [str(each) for each in ([target] if isinstance(target, str | int) else dict.fromkeys(target))]
         data["target"] = targets[0] if len(targets) == 1 else targets
     if columns is not None:
         data["columns"] = list(columns)
@@ -558,9 +578,12 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
         why = str(chosen.info.get("why", "")).splitlines() or [""]
         remedy = f"Train again with another setting: orthogon train --project {_near(chosen.project.folder)}"
         raise RunError(f"run {chosen.id} failed: {why[0]}", str(chosen.folder), "\n".join([*why[1:], remedy]))
+    if chosen.status == "running":
+        raise RunError(f"run {chosen.id} is running", str(chosen.folder), "Wait until it has finished: orthogon runs")
     if not chosen.finished:
-        remedy = "Wait until it has finished: orthogon runs" if chosen.status == "running" else chosen.resume_line()
-        raise RunError(f"run {chosen.id} is {chosen.status}", str(chosen.folder), remedy)
+        again = f"It cannot be resumed. Make it anew; see: orthogon runs --project {_near(chosen.project.folder)}"
+        remedy = f"Resume it with: {chosen.resume_line()}" if chosen.resumable else again
+        raise RunError(f"run {chosen.id} was {chosen.status}", str(chosen.folder), remedy)
     return chosen
 
 
@@ -711,7 +734,6 @@ class Comparison(Shown):
         return {"runs": self.rows, "selection": selection, "refused": self.refused, "page": str(self.write())}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        from rich.markup import escape
         from rich.table import Table
         from rich.text import Text
 
@@ -724,8 +746,8 @@ class Comparison(Shown):
         table.add_column("dev error", justify="right", no_wrap=True)
         table.add_column("95 % interval", justify="right", no_wrap=True)
         table.add_column("against the first", justify="right", no_wrap=True)
-        table.add_column("", overflow="fold")
-        table.add_column("changed", overflow="fold")
+        table.add_column("")
+        changes = []
         for run, row in zip(self.runs, self.rows, strict=True):
             gap, real, unit = "", "", run.metric.unit
             if "difference" in row:
@@ -735,8 +757,11 @@ class Comparison(Shown):
             changed = ", ".join(f"{key} {old} → {new}" for key, (old, new) in row["changed"].items())
             error, span = run.metric.show(row["error"]), words.span(row["low"], row["high"], unit)
             judged = [_error_title(run)] if self.selection is None else []
-            table.add_row(row["run"], *judged, error, span, gap, real, escape(changed))
+            table.add_row(row["run"], *judged, error, span, gap, real)
+            if run is not self.runs[0]:
+                changes.append(f"Run {row['run']} against run {self.runs[0].id}: {changed or 'the same config'}")
         yield table
+        yield from map(Text, changes)
         yield Text(self.refused if self.selection is None else self.selection.reason)
         yield f"Side by side: {_near(self.write())}"
 
@@ -1037,18 +1062,21 @@ def _extra_sets(minutes: float | None, seed: int | None) -> list[str]:
     return extra if seed is None else [*extra, f"seed={seed}"]
 
 
-def _absolute(source: str) -> str:
+def _absolute(source: str | Path) -> str:
     """A path that stays right from any folder; a built-in name as it is.
 
     Raises:
-        UsageError: it is empty.
+        UsageError: it is empty, or no path.
     """
-    if not source:
+    from orthogon.run.predict import refuse_no_path
+
+    refuse_no_path(source)
+    if not str(source):
         raise UsageError("no data is named", "", "For instance: orthogon start digits")
     from orthogon.data.read import is_project
 
     path = Path(source).expanduser()
-    return str(path.resolve()) if path.exists() and not is_project(path) else source
+    return str(path.resolve()) if path.exists() and not is_project(path) else str(source)
 
 
 def _refuse_other_source(project: Project, source: str) -> None:

@@ -40,4 +40,10 @@ def run(
         table.add_row(entry["title"], said, words.span(entry["low"], entry["high"], unit))
     out = console()
     out.print(table)
+    if figures[0]["in_train"]:
+        verb = "was" if figures[0]["in_train"] == 1 else "were"
+        out.print(
+            f"[yellow]warning:[/] {figures[0]['in_train']:,} of {figures[0]['n']:,} examples {verb} in train: "
+            "these figures flatter the run. Give data that it has not seen."
+        )
     out.print(f"[dim]{figures[0]['n']:,} labelled examples, run {chosen.id}[/]")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -29,8 +30,9 @@ def run(
     if as_json and out is None:
         raise UsageError("the answers go to stdout, and so would the JSON", "--json", "Name a file: -o answers.csv")
     chosen = api.load(name, project=project)
-    done = chosen.predict(source, out)
+    done = chosen.predict(source, out or sys.stdout)
     better = chosen.better_run() if name is None else None
+    nothing = not done.answered
     if as_json:
         set_aside = [{"origin": origin, "why": why} for origin, why in done.set_aside]
         print_json(
@@ -41,15 +43,20 @@ def run(
                 "answered": done.answered,
                 "unlike_train": done.unlike_train,
                 "set_aside": set_aside,
+                "with_problems": done.with_problems,
                 "better_run": better,
             }
         )
+        if nothing:
+            raise typer.Exit(1)
         return
     report = f"{done.answered:,} answered by run {chosen.id}"
     if done.unlike_train:
         report += f"; {done.unlike_train:,} are unlike the training data (unlike_train above 1): trust those less"
     if done.set_aside:
         report += f"; {len(done.set_aside):,} could not be read (see the column problem)"
+    if done.with_problems:
+        report += f"; {done.with_problems:,} answered without values that could not be used (see the column problem)"
     if better is not None:
         limits = chosen.config["metrics"]["satisfice"]
         what = "is the best on dev within the limits" if limits else "has the lower dev error"
@@ -58,3 +65,5 @@ def run(
         typer.echo(report, err=True)
     else:
         console().print(f"{report}. Written to {out}")
+    if nothing:
+        raise typer.Exit(1)

@@ -41,6 +41,9 @@ def run(project: ProjectOption = None, as_json: JsonOption = False) -> None:
     for row in rows:
         if row["status"] in ("killed", "interrupted"):
             place = f" --project {project}" if project else ""
+            if not row["resumable"]:
+                out.print(f"run {row['run']} was {row['status']} and cannot be resumed", markup=False, soft_wrap=True)
+                continue
             resume = f"orthogon train --resume {int(row['run'])}{place}"
             out.print(f"run {row['run']} was {row['status']}: resume with {resume}", markup=False, soft_wrap=True)
     looks = here.test_looks()

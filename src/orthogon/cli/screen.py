@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -36,10 +37,11 @@ NoExamplesOption = Annotated[
 
 
 def console() -> Console:
-    """Results: stdout, as wide as the terminal, 100 columns when piped."""
+    """Results: stdout, as wide as the terminal; when piped, as wide as COLUMNS says, else 100 columns."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else 100, highlight=False, soft_wrap=False)
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    return Console(width=None if told else 100, highlight=False, soft_wrap=False)
 
 
 def print_json(value: Any) -> None:
@@ -72,12 +74,12 @@ class Progress:
         self.bar = Bar(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            counted(BarColumn)(bar_width=24),
+            counted(MofNCompleteColumn)(),
             TextColumn("{task.fields[figures]}"),
             TimeElapsedColumn(),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
+            counted(TextColumn)("ETA"),
+            counted(TimeRemainingColumn)(),
             console=Console(stderr=True),
             transient=True,
             disable=not sys.stderr.isatty(),
@@ -179,6 +181,16 @@ class Progress:
 
         text = "\n".join(filter(None, (str(event["message"]), event.get("remedy"))))
         self.bar.console.print(f"[yellow]warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+
+
+def counted(column: Any) -> Any:
+    """This kind of progress column, empty where the number of steps is not known."""
+
+    class Counted(column):
+        def render(self, task: Any) -> Any:
+            return "" if task.total is None else super().render(task)
+
+    return Counted
 
 
 def labelled(label: str, text: str) -> Any:

@@ -1,6 +1,8 @@
-"""Train a new run from orthogon.yaml, or continue one that was stopped.
+"""Train a new run from orthogon.yaml or from the settings of RUN, or continue one that was stopped.
 
 [bold]Example[/]: orthogon train --set training.lr=0.01
+
+With RUN, the new run has that run's settings and data in place of orthogon.yaml; RUN itself stays as it is.
 
 A run that was killed or stopped with Ctrl-C goes on where it was: orthogon train --resume
 """
@@ -18,7 +20,6 @@ from orthogon.cli.screen import (
     NoExamplesOption,
     Progress,
     ProjectOption,
-    RunArgument,
     SeedOption,
     SetOption,
     console,
@@ -32,7 +33,13 @@ if TYPE_CHECKING:
 
 
 def run(
-    name: RunArgument = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="Number of the run whose settings to take, or with --resume of the one to continue.",
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue RUN, or the newest run that was killed or stopped.")
     ] = False,

@@ -64,7 +64,7 @@ class Project:
 
     @classmethod
     def find(cls, folder: str | Path | None = None) -> Project:
-        """The project of this folder: itself, or the only NAME-orthogon inside it.
+        """The project of this folder: itself, or the only NAME-orthogon inside it, or the only one of another name.
 
         Raises:
             UsageError: there is none, or more than one to choose from.
@@ -73,15 +73,14 @@ class Project:
         for candidate in (start, *start.parents):
             if (candidate / FILE).is_file():
                 return cls(candidate)
-        inside = sorted(path.parent for path in start.glob(f"*-orthogon/{FILE}"))
-        if len(inside) == 1:
-            return cls(inside[0])
+        inside = sorted(path.parent for path in start.glob(f"*/{FILE}"))
+        usual = [path for path in inside if path.name.endswith("-orthogon")]
+        if len(usual or inside) == 1:
+            return cls((usual or inside)[0])
         if not inside:
             raise UsageError("there is no project here", str(start), "Make one: orthogon start DATA")
         names = ", ".join(path.name for path in inside)
-        raise UsageError(
-            f"{len(inside)} projects are here: {names}", str(start), f"Say which: --project {inside[0].name}"
-        )
+        raise UsageError(f"{len(inside)} projects are here: {names}", str(start), "Say which of them: --project NAME")
 
     @classmethod
     def create(cls, values: Mapping[str, Any], folder: str | Path | None = None) -> Project:
@@ -148,8 +147,11 @@ class Project:
             text = str(name)
             folder = self.folder / "runs" / (text.zfill(4) if text.isdigit() else Path(text).name)
             if not folder.is_dir():
-                known = [path.name for path in sorted((self.folder / "runs").glob("[0-9]*"))]
-                raise RunError(f'there is no run "{name}"', str(self.folder), did_you_mean(text.zfill(4), known))
+                numbers = (path.name for path in (self.folder / "runs").glob("[0-9]*") if path.name.isdigit())
+                known = [str(number) for number in sorted(map(int, numbers))]
+                shown = ", ".join(known[-12:]) if len(known) <= 12 else f"{known[0]} to {known[-1]}"
+                remedy = f"The runs are {shown}; see: orthogon runs" if known else "There is none: orthogon train"
+                raise RunError(f'there is no run "{name}"', str(self.folder), remedy)
             return Run(folder)
         runs = [run for run in self.runs() if run.finished or not finished]
         if not runs:
@@ -161,8 +163,7 @@ class Project:
                     str(self.folder / "runs" / name),
                     "Restore the files from a backup, or train again: orthogon train",
                 )
-            unfinished = [run for run in self.runs() if not run.finished]
-            remedy = "orthogon train --resume" if unfinished else "orthogon train"
+            remedy = "orthogon train --resume" if any(run.resumable for run in self.runs()) else "orthogon train"
             raise RunError("there is no finished run yet", str(self.folder), f"Make one: {remedy}")
         return runs[-1]
 
@@ -201,10 +202,11 @@ class Project:
         if run.status == "running":
             raise RunError(f"run {run.id} is running", str(run.folder), "Another process trains it; see: orthogon runs")
         if not run.resumable:
-            raise RunError(f"run {run.id} was {run.status} before its training began", str(run.folder), remedy)
+            why = "is an ensemble" if run.members else "its training had not begun"
+            raise RunError(f"run {run.id} was {run.status} and cannot be resumed: {why}", str(run.folder), remedy)
 
     def table(self) -> list[dict[str, Any]]:
-        """A row a run: run, status, created, seconds, dev_error, its metric and unit, parent, knob, what (in words)."""
+        """A row a run: run, status, resumable, created, seconds, dev_error, its metric and unit, parent, knob, what."""
         rows = []
         for run in self.runs():
             info = run.info
@@ -213,6 +215,7 @@ class Project:
                 {
                     "run": run.id,
                     "status": run.status,
+                    "resumable": run.resumable,
                     "created": info["created"],
                     "seconds": info.get("seconds"),
                     "dev_error": info.get("dev_error"),
@@ -225,7 +228,7 @@ class Project:
             )
         keys = ("run", "status", "created", "seconds", "dev_error", "metric", "unit", "parent", "knob", "what")
         for name, what in self.damaged_runs():
-            rows.append({**dict.fromkeys(keys), "run": name, "status": "damaged", "what": what})
+            rows.append({**dict.fromkeys(keys), "run": name, "status": "damaged", "resumable": False, "what": what})
         return sorted(rows, key=lambda row: row["run"])
 
     def log(self, event: str, **facts: Any) -> None:

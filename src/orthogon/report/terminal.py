@@ -103,22 +103,24 @@ class Rows:
 
     def _table(self, columns: int, width: int) -> Table:
         several = bool(self.cases[0].card.targets)
+        sure = any(_sure(case.card) or any(map(_sure, case.card.targets)) for case in self.cases)
         shown = list(self.cases[0].card.fields)[:columns]
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in (*(["target"] if several else []), "answer", "truth", "sure", *shown, "where"):
+        for name in (*(["target"] if several else []), "answer", "truth", *(["sure"] if sure else []), *shown, "where"):
             table.add_column(Text(clip(name, width)), overflow="ellipsis", no_wrap=True)
         for case in self.cases:
             card = case.card
             fields = [clip(str(card.fields.get(name, "")), width) for name in shown]
             row = (*fields, _tail(PurePath(clip(card.title)).name, 26))
             if not several:
-                table.add_row(*map(Text, (clip(card.answer, 16), clip(card.truth, 16), _sure(card), *row)))
+                said = (clip(card.answer, 16), clip(card.truth, 16), *([_sure(card)] if sure else []))
+                table.add_row(*map(Text, (*said, *row)))
                 continue
             wrong = [target for target in card.targets if target.wrong] or card.targets[:1]
             most = self.targets or len(wrong)
             for k, target in enumerate(wrong[:most]):
-                said = (clip(target.name, 18), clip(target.answer, 16), clip(target.truth, 16), _sure(target))
-                table.add_row(*map(Text, (*said, *(row if k == 0 else ()))))
+                answered = (clip(target.answer, 16), clip(target.truth, 16), *([_sure(target)] if sure else []))
+                table.add_row(*map(Text, (clip(target.name, 18), *answered, *(row if k == 0 else ()))))
             if len(wrong) > most:
                 table.add_row(Text(f"and {len(wrong) - most} more", style="dim"))
         return table

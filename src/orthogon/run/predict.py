@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,22 +25,31 @@ from orthogon.run.decide import answers_at, with_costs
 from orthogon.run.folder import Run, refuse_to_write
 from orthogon.tasks.task import Answers
 
+Write = Callable[[Sequence[Any]], object]  # takes a row
 UNLIKE = 1.0  # above it an input lies outside what train held
 
 
 @dataclass
 class Prediction:
-    """What happened to a file of new inputs."""
+    """What happened to new inputs.
+
+    rows: a dict an input, its keys the columns of the CSV; empty where the answers were written to a file.
+    """
 
     answered: int = 0
     unlike_train: int = 0
     set_aside: list[tuple[str, str]] = field(default_factory=list)  # (origin, why)
+    with_problems: int = 0  # answered, though a value could not be used
+    rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 def predict(
-    run: Run, source: str, out: str | Path | None = None, listen: Callable[[int], None] = lambda done: None
+    run: Run,
+    source: str | Path,
+    out: str | Path | TextIO | None = None,
+    listen: Callable[[int], None] = lambda done: None,
 ) -> Prediction:
-    """Answer new inputs chunk by chunk and write a CSV: one row an input, in order, also for those set aside.
+    """Answer new inputs chunk by chunk: one row an input, in order, also for those set aside.
 
     A row or line without any value is no input and has no row.
 
@@ -53,14 +61,17 @@ def predict(
     Args:
         run: a finished run.
         source: file or folder of new inputs; targets are not needed and not looked at.
-        out: the CSV to write, whole or not at all; standard output if None. An existing file is not overwritten.
+        out: the CSV to write, whole or not at all, or an open file to write it to. An existing file is not
+            overwritten. None keeps the answers in the Prediction's rows.
         listen: called with the number of inputs answered so far.
     Raises:
-        UsageError: `out` exists, or its folder does not; or the source is of another kind than the run's data.
+        UsageError: `out` exists, or its folder does not; or the source is no path, or of another kind than the
+            run's data.
         DataError: nothing in the source can be read.
     """
-    if out is not None:
+    if isinstance(out, str | Path):
         refuse_to_write(Path(out))
+    refuse_no_path(source)
     refuse_other_kind(run.config["task"]["kind"], Path(source).expanduser())
     task, network = run.task(), run.network()
     config = DataConfig(**{**run.config["data"], "source": str(source)})
@@ -68,8 +79,7 @@ def predict(
     threshold = Threshold.from_dict(run.info["threshold"]) if "threshold" in run.info else None
     done = Prediction()
     schema = run.schema()
-    with _opened(out) as file:
-        writer = csv.writer(file, lineterminator="\n")
+    with _opened(out, done.rows) as write:
         header: list[str] | None = None
         waiting: list[tuple[str, str]] = []  # set aside, and not written yet
         for examples in read_new(str(source), config, schema=schema):
@@ -85,42 +95,58 @@ def predict(
             columns = {**_ids(examples, schema, columns), **columns}
             if header is None:
                 header = ["origin", *columns, "problem"]
-                writer.writerow(header)
+                write(header)
             origins = [str(examples[i].origin) for i in range(len(examples))]
             problems: dict[int, str] = getattr(examples, "problems", {})
             due = deque(zip(examples.set_aside_before, aside, strict=True))
             for i, origin in enumerate(origins):
                 while due and due[0][0] <= i:
                     waiting.append(due.popleft()[1])
-                _write_aside(writer, header, waiting)
-                writer.writerow([origin, *(_cell(column[i]) for column in columns.values()), problems.get(i, "")])
+                _write_aside(write, header, waiting)
+                write([origin, *(column[i] for column in columns.values()), problems.get(i, "")])
             waiting += [each for _, each in due]
             done.answered += len(examples)
+            done.with_problems += len(problems)
             done.unlike_train += int((columns["unlike_train"] > UNLIKE).sum())
             listen(done.answered)
         if header is None and not done.set_aside:
             raise DataError("there is nothing to answer here", str(source), "Give a file or folder with inputs.")
         if header is None:  # nothing could be read
             header = ["origin", "answer", "unlike_train", "problem"]
-            writer.writerow(header)
-        _write_aside(writer, header, waiting)
+            write(header)
+        _write_aside(write, header, waiting)
     return done
 
 
 @contextmanager
-def _opened(out: str | Path | None) -> Iterator[TextIO]:
-    """Where the answers go; a file appears when it is whole."""
+def _opened(out: str | Path | TextIO | None, rows: list[dict[str, Any]]) -> Iterator[Write]:
+    """What takes the header and then each row: a CSV, which appears as a file when it is whole, or `rows`."""
     if out is None:
-        yield sys.stdout
-        return
-    with atomic_file(Path(out)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        yield file
+        names: list[str] = []
+
+        def keep(row: Sequence[Any]) -> None:
+            if names:
+                rows.append(dict(zip(names, map(_value, row), strict=True)))
+            else:
+                names.extend(row)
+
+        yield keep
+    elif isinstance(out, str | Path):
+        with atomic_file(Path(out)) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            yield _csv(file)
+    else:
+        yield _csv(out)
 
 
-def _write_aside(writer: Any, header: list[str], waiting: list[tuple[str, str]]) -> None:
+def _csv(file: TextIO) -> Write:
+    writer = csv.writer(file, lineterminator="\n")
+    return lambda row: writer.writerow(map(_cell, row))
+
+
+def _write_aside(write: Write, header: list[str], waiting: list[tuple[str, str]]) -> None:
     """A row for each input that could not be read; none is waiting afterwards."""
     for origin, why in waiting:
-        writer.writerow([origin, *[""] * (len(header) - 2), why])
+        write([origin, *[""] * (len(header) - 2), why])
     waiting.clear()
 
 
@@ -134,6 +160,21 @@ def _ids(
     names = [name for name, column in table.column_types.items() if column.kind == "id"]
     taken = {"origin", *answers, "problem"}
     return {f"input_{name}" if name in taken else name: table.texts(name) for name in names}
+
+
+def refuse_no_path(source: Any) -> None:
+    """Say what data is given as, where it is given as something else: a data frame, an array.
+
+    Raises:
+        UsageError: it is neither a string nor a path.
+    """
+    if not isinstance(source, str | Path):
+        raise UsageError(
+            f"data is given as a path, not as a {type(source).__name__}",
+            "",
+            "Give the path of a file or folder. For data frames and arrays: orthogon.OrthogonClassifier, "
+            "OrthogonRegressor or OrthogonMultiLabelClassifier.",
+        )
 
 
 def refuse_other_kind(task: str, source: Path) -> None:
@@ -158,12 +199,13 @@ def refuse_other_kind(task: str, source: Path) -> None:
         )
 
 
-def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
-    """Answers and scores of a run on labelled data it has not seen.
+def evaluate(run: Run, source: str | Path) -> tuple[Answers, Scores, Examples]:
+    """Answers and scores of a run on labelled data it has not seen, and that data.
 
     Raises:
         DataError: the source cannot be read, or has no targets.
     """
+    refuse_no_path(source)
     config = {**run.config["data"], "source": str(source), "test_source": None, "dev_source": None}
     examples = read(DataConfig(**config), schema=run.schema())
     task = run.task()
@@ -174,7 +216,7 @@ def evaluate(run: Run, source: str) -> tuple[Answers, Scores]:
         answers, scores = answers_at(answers, task.class_names(), threshold), at_threshold(scores, threshold)
     if not len(scores):
         raise DataError("no example here has a target", str(source), "To answer without targets: orthogon predict")
-    return answers, scores
+    return answers, scores, examples
 
 
 def _columns(answers: Answers, classes: list[str], unlike: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
@@ -203,3 +245,8 @@ def _columns(answers: Answers, classes: list[str], unlike: NDArray[np.float64]) 
 
 def _cell(value: Any) -> Any:
     return f"{value:.6g}" if isinstance(value, float | np.floating) else value
+
+
+def _value(value: Any) -> Any:
+    """A plain Python value."""
+    return value.item() if isinstance(value, np.generic) else value

@@ -124,7 +124,8 @@ class Mistakes(Shown):
                     table.add_row(s.name, *_figure(s, unit), f"{s.n:,}")
                 parts += [table, Text("")]
         if self.coverage:
-            parts.append(Text(f"It is {self.sure()}." if self.sure().startswith("sure") else f"{self.sure()}."))
+            said = self.sure()
+            parts.append(Text(f"It is {said}." if said.startswith("sure") else f"{said[0].upper()}{said[1:]}."))
         return Group(*parts)
 
 

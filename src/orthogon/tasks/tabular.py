@@ -467,7 +467,10 @@ class Tabular(Task):
             truth=shown[0].truth if single else ", ".join(f"{each.name}={each.truth}" for each in shown),
             answer=shown[0].answer if single else ", ".join(f"{each.name}={each.answer}" for each in shown),
             confidence=shown[0].confidence if single else None,
-            fields={str(name): "" if _absent(value) else str(value) for name, value in example.input.items()},
+            fields={
+                str(name): "" if _absent(value) else str(value).removesuffix(" 00:00:00")  # a day has no time
+                for name, value in example.input.items()
+            },
             targets=() if single else [shown[j] for j in first],
         )
 
