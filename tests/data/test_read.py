@@ -229,7 +229,7 @@ def test_values_of_new_rows_that_could_not_be_used_are_named(tmp_path: Path) -> 
     first, second = chunks_of(tmp_path / "new.csv", new, schema, rows_per_chunk=4)
     assert first.problems == {
         1: 'n "abc" is not a number: taken as missing',
-        2: 'c "z" is not a known level; d "soon" is not a date: taken as missing',
+        2: 'c "z" is not a known level; d "soon" is not written as the dates of training were: taken as missing',
     }
     assert second.problems == {1: 'n "low" is not a number: taken as missing'}
 

@@ -437,3 +437,12 @@ def dump(folder: Path, page: str) -> str:
         "--virtual-time-budget=2000", "--dump-dom", f"file://{folder}/{page}",
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_a_step_says_the_time_that_it_costs(digits: ReportData) -> None:
+    step = dataclasses.replace(next(step for step in digits.steps if step.who == "orthogon"), cost_runs=2)
+    shown = page(dataclasses.replace(digits, steps=[step], info={**digits.info, "seconds": 0.25}))
+    assert "Costs 2 runs like this one, about 0.5 s." in shown
+    info = {key: value for key, value in digits.info.items() if key != "seconds"}
+    unknown = page(dataclasses.replace(digits, steps=[step], info=info))
+    assert "Costs 2 runs like this one." in unknown

@@ -456,3 +456,17 @@ def test_higher_is_better_runs_on_one_minus_the_metric():
     a, e = (diagnose(scores, classification_metrics("ab")[name]) for name in ("accuracy", "error"))
     assert [r.value for r in a.rungs] == pytest.approx([r.value for r in e.rungs])
     assert a.title == "1 - accuracy"
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_a_verdict_is_never_cut_nor_torn_on_a_narrow_screen(width):
+    title = "mean error rate of all of the several targets at once"
+    found = replace(ladder((130, 800), (11, 50), (12, 50)), title=title)
+    shown = io.StringIO()
+    Console(file=shown, width=width).print(found)
+    lines = [line.rstrip() for line in shown.getvalue().splitlines()]
+    undecided = [gap for gap in found.gaps if gap.needed_n]
+    assert undecided
+    for gap in undecided:
+        assert any(line.endswith(f"{gap.verdict}, n ≈ {about(gap.needed_n)}") for line in lines), shown.getvalue()
+    assert max(map(len, lines)) <= width

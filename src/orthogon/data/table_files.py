@@ -528,7 +528,8 @@ def _problems(
             if after.null_count <= before.null_count:
                 continue
             odd = pc.and_(pc.is_valid(before), pc.is_null(after))
-            why = f"is not a {kind}: taken as missing"
+            wanted = "is not a number" if kind == "number" else "is not written as the dates of training were"
+            why = f"{wanted}: taken as missing"
         elif name in known:
             column = _array(after)
             new = [code for code, level in enumerate(column.dictionary.to_pylist()) if level not in known[name]]

@@ -202,7 +202,7 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
                 "orthogonal": step.orthogonal,
                 "gain": _gain(step, data.measure.unit).removeprefix("Could bring ").removesuffix("."),
                 "gap": step.gap,
-                "cost": f"Costs {words.number(runs)} run{'' if runs == 1 else 's'}."
+                "cost": f"Costs {words.number(runs)} run{'' if runs == 1 else 's'} like this one{_time_of(runs, data)}."
                 if own
                 else "This one is yours to do.",
                 "wrong_if": step.wrong_if,
@@ -210,6 +210,12 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
             }
         )
     return shown
+
+
+def _time_of(runs: float, data: ReportData) -> str:
+    """What so many trainings like this one take, after a comma; empty where that is not known."""
+    seconds = data.info.get("seconds")
+    return f", about {words.seconds(runs * seconds)}" if seconds else ""
 
 
 def _gain(step: Step, unit: str) -> str:

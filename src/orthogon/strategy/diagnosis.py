@@ -16,7 +16,7 @@ import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -40,6 +40,10 @@ from orthogon.metrics.intervals import (
 )
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.shown import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
 
 BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch", "overfitting to dev"
 UNSPLIT = "variance or data mismatch"  # two distributions, or two times, and no train-dev set to tell
@@ -231,8 +235,21 @@ class Diagnosis:
     def __str__(self) -> str:
         return self.summary()
 
-    def __rich__(self) -> Any:
-        from rich.console import Group
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.measure import Measurement
+        from rich.text import Text
+
+        table = self._ladder(BAR_WIDTH)
+        for width in (BAR_WIDTH // 2, 0):  # the verdicts say more than the bars
+            if Measurement.get(console, options.update(max_width=1000), table).maximum <= options.max_width:
+                break
+            table = self._ladder(width)
+        yield table
+        yield Text("")
+        yield Text(self.summary())
+
+    def _ladder(self, bar_width: int) -> Table:
+        """The errors and the gaps between them; bar_width: characters of the widest bar."""
         from rich.table import Table
         from rich.text import Text
 
@@ -265,10 +282,10 @@ class Diagnosis:
                 Text(_TITLE[rung.name], "bold"),
                 Text(self.show(rung.value), "bold"),
                 interval,
-                Text(_bar(rung, widest), "cyan"),
+                Text(_bar(rung, widest, bar_width), "cyan"),
                 Text(f"n = {rung.n:,}" if rung.n else "", "dim"),
             )
-        return Group(table, Text(""), Text(self.summary()))
+        return table
 
     def _repr_html_(self) -> str:
         widest = max(rung.value if math.isinf(rung.high) else rung.high for rung in self.rungs) or 1.0
@@ -308,10 +325,10 @@ BAR_WIDTH = 12
 TITLE_WIDTH = 26  # characters of the ladder's first column; a longer title of the metric wraps
 
 
-def _bar(rung: Rung, widest: float) -> str:
+def _bar(rung: Rung, widest: float, width: int) -> str:
     """Full blocks up to the value, light ones up to the interval's end."""
-    to_value = round(BAR_WIDTH * max(rung.value, 0) / widest)
-    to_high = round(BAR_WIDTH * min(max(rung.high, 0), widest) / widest)
+    to_value = round(width * max(rung.value, 0) / widest)
+    to_high = round(width * min(max(rung.high, 0), widest) / widest)
     return "█" * to_value + "░" * (to_high - to_value)
 
 
