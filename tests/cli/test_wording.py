@@ -81,7 +81,7 @@ def test_nothing_answered_is_no_success(cli, home: Path) -> None:
 
 def test_an_unknown_run_is_answered_with_the_runs(cli) -> None:
     _, _, told = cli("diagnose", "9")
-    assert "The runs are 1;" in told
+    assert "The runs are 0001;" in told
     assert "Did you mean" not in told
 
 

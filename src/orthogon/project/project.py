@@ -147,8 +147,7 @@ class Project:
             text = str(name)
             folder = self.folder / "runs" / (text.zfill(4) if text.isdigit() else Path(text).name)
             if not folder.is_dir():
-                numbers = (path.name for path in (self.folder / "runs").glob("[0-9]*") if path.name.isdigit())
-                known = [str(number) for number in sorted(map(int, numbers))]
+                known = [path.name for path in sorted((self.folder / "runs").glob("[0-9]*"))]
                 shown = ", ".join(known[-12:]) if len(known) <= 12 else f"{known[0]} to {known[-1]}"
                 remedy = f"The runs are {shown}; see: orthogon runs" if known else "There is none: orthogon train"
                 raise RunError(f'there is no run "{name}"', str(self.folder), remedy)
