@@ -446,42 +446,44 @@ def read_batches(
     )
 
     def rows(
-        stream: BinaryIO | pa.NativeFile, above: int, left_out: list[BadRow], block: int, quotes: bool
+        stream: BinaryIO | pa.NativeFile, top: bool, left_out: list[pacsv.InvalidRow], block: int, quotes: bool
     ) -> Iterator[pa.RecordBatch]:
-        """The rows of a stream that begins below `above` lines of the file."""
+        """The rows of a stream, whose lines are counted from its beginning; `top`: it is the file's beginning."""
 
         def leave_out(row: pacsv.InvalidRow) -> str:
-            left_out.append(BadRow(above + row.number, row.text, row.actual_columns, row.expected_columns))
+            left_out.append(row)
             return "skip"
 
-        try:
-            yield from pacsv.open_csv(
-                stream,
-                read_options=pacsv.ReadOptions(
-                    use_threads=False,  # so that rows have numbers
-                    block_size=block,
-                    column_names=list(dialect.names),
-                    skip_rows=0 if above else dialect.skip,
-                    skip_rows_after_names=0 if above else int(dialect.header),
-                    encoding="utf-8" if encoding == "utf-8-sig" else encoding,
-                ),
-                parse_options=pacsv.ParseOptions(
-                    delimiter="\t" if dialect.delimiter == WHITESPACE else dialect.delimiter,
-                    quote_char=dialect.quote,
-                    newlines_in_values=quotes,
-                    ignore_empty_lines=False,  # so that rows can be counted
-                    invalid_row_handler=leave_out,
-                ),
-                convert_options=converted,
-            )
-        except pa.ArrowInvalid as error:
-            message = re.sub(r"Row #(\d+)", lambda found: f"Row #{above + int(found[1])}", str(error))
-            raise pa.ArrowInvalid(message) from error
+        yield from pacsv.open_csv(
+            stream,
+            read_options=pacsv.ReadOptions(
+                use_threads=False,  # so that rows have numbers
+                block_size=block,
+                column_names=list(dialect.names),
+                skip_rows=dialect.skip if top else 0,
+                skip_rows_after_names=int(dialect.header and top),
+                encoding="utf-8" if encoding == "utf-8-sig" else encoding,
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter="\t" if dialect.delimiter == WHITESPACE else dialect.delimiter,
+                quote_char=dialect.quote,
+                newlines_in_values=quotes,
+                ignore_empty_lines=False,  # so that rows can be counted
+                invalid_row_handler=leave_out,
+            ),
+            convert_options=converted,
+        )
 
-    def parse(part: tuple[bytes, int]) -> tuple[list[pa.RecordBatch], list[BadRow]]:
-        text, above = part
-        left_out: list[BadRow] = []
-        return list(rows(pa.BufferReader(text), above, left_out, len(text) + 1, quotes=False)), left_out
+    def parse(part: tuple[memoryview, bool]) -> tuple[list[pa.RecordBatch], list[pacsv.InvalidRow]]:
+        text, top = part
+        left_out: list[pacsv.InvalidRow] = []
+        return list(rows(pa.BufferReader(text), top, left_out, len(text) + 1, quotes=False)), left_out
+
+    def note(left_out: list[pacsv.InvalidRow]) -> None:
+        bad.extend(BadRow(above + row.number, row.text, row.actual_columns, row.expected_columns) for row in left_out)
+        left_out.clear()
+
+    above = 0  # lines of the file in the parts that are done
 
     with open_bytes(path) as file:
         stream: BinaryIO | pa.NativeFile = file
@@ -496,40 +498,57 @@ def read_batches(
             tabs = "\n".join("\t".join(line.split()) for line in lines_of(text.removeprefix("\ufeff")))
             stream, encoding = io.BytesIO(tabs.encode()), "utf-8"
         lines = _Lines(stream, dialect.quote.encode())
-        if not dialect.quoted and not encoding.startswith(("utf-16", "utf-32")):
-            for batches, left_out in _side_by_side(parse, lines.parts()):
-                bad += left_out
-                yield from batches
-        rest = io.BufferedReader(lines, BLOCK_BYTES)
-        if rest.peek(1) or not lines.above:
-            yield from rows(rest, lines.above, bad, BLOCK_BYTES, quotes=True)
+        try:
+            if not dialect.quoted and not encoding.startswith(("utf-16", "utf-32")):
+                for batches, left_out in _side_by_side(parse, lines.parts()):
+                    done = sum(batch.num_rows for batch in batches) + len(left_out)
+                    done += 0 if above else dialect.skip + int(dialect.header)
+                    note(left_out)
+                    yield from batches
+                    above += done
+            rest = io.BufferedReader(lines, BLOCK_BYTES)
+            if rest.peek(1) or not above:
+                left_out = []
+                for batch in rows(rest, not above, left_out, BLOCK_BYTES, quotes=True):
+                    note(left_out)
+                    yield batch
+                note(left_out)
+        except pa.ArrowInvalid as error:
+            message = re.sub(r"Row #(\d+)", lambda found: f"Row #{above + int(found[1])}", str(error))
+            raise pa.ArrowInvalid(message) from error
 
 
 class _Lines(io.RawIOBase):
     """A stream's parts that end where a line ends, up to the first quotation mark; then a file of what is left."""
 
     def __init__(self, stream: BinaryIO | pa.NativeFile, quote: bytes) -> None:
-        self._stream = stream
+        self._stream: Any = stream
         self._quote = quote
         self._left = b""  # read, but not given out
-        self.above = 0  # lines that were given out
 
-    def parts(self) -> Iterator[tuple[bytes, int]]:
-        """(bytes, lines above them)"""
-        while read := self._stream.read(PART_BYTES):
-            end = read.rfind(b"\n") + 1
-            if not end or self._quote in read:
-                self._left += read
+    def parts(self) -> Iterator[tuple[memoryview, bool]]:
+        """(bytes, whether they are the first)"""
+        top = True
+        while True:
+            part = bytearray(len(self._left) + PART_BYTES)
+            part[: len(self._left)] = self._left
+            view = memoryview(part)
+            size = len(self._left) + self._stream.readinto(view[len(self._left) :])
+            end = part.rfind(b"\n", len(self._left), size) + 1
+            if not end or part.find(self._quote, len(self._left), size) >= 0:
+                self._left = bytes(view[:size])
                 return
-            part, self._left = self._left + read[:end], read[end:]
-            yield part, self.above
-            self.above += part.count(b"\n")
+            self._left = bytes(view[end:size])
+            yield view[:end], top
+            top = False
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        given = self._left[: len(buffer)] or self._stream.read(len(buffer))
+        if not self._left:
+            return self._stream.readinto(buffer)
+        given = self._left[: len(buffer)]
         self._left = self._left[len(given) :]
         buffer[: len(given)] = given
         return len(given)
