@@ -27,7 +27,7 @@ from orthogon.errors import DataError, UsageError
 HEAD_BYTES = 1 << 20  # what is looked at to find out how a file is written
 SNIFF_ROWS = 200
 BLOCK_BYTES = 2 << 20
-PART_BYTES = 4 << 20  # that are read side by side
+PART_BYTES = 8 << 20  # that are read side by side
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 DELIMITERS = (",", "\t", ";", "|")
@@ -466,7 +466,7 @@ def read_batches(
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter="\t" if dialect.delimiter == WHITESPACE else dialect.delimiter,
-                quote_char=dialect.quote,
+                quote_char=dialect.quote if quotes else False,  # without, the parser is faster
                 newlines_in_values=quotes,
                 ignore_empty_lines=False,  # so that rows can be counted
                 invalid_row_handler=leave_out,
