@@ -43,6 +43,12 @@ def real_data() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def _piped_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is piped is 100 columns wide, whatever the terminal or the test runner says."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str]):
     """Run the command line in this process: cli("runs", "--json") -> (exit code, stdout, stderr)."""

@@ -358,7 +358,7 @@ def edited(project: Path, old: str, new: str) -> None:
 
 def test_invalid_yaml(desk: Desk, project: Path) -> None:
     edited(project, "training:\n", "training: [1\n")
-    says = ["t-orthogon/orthogon.yaml, line 6, column 9", "not valid YAML", "Check indentation, colons and quotes."]
+    says = ["t-orthogon/orthogon.yaml, line 8, column 9", "not valid YAML", "Check indentation, colons and quotes."]
     desk.refused("train", code=2, says=says)
 
 
@@ -370,7 +370,7 @@ def test_a_config_that_is_no_config(desk: Desk, project: Path, content: bytes, s
 
 def test_unknown_key(desk: Desk, project: Path) -> None:
     edited(project, "training:\n", "training:\n  batchsize: 4\n")
-    says = ["t-orthogon/orthogon.yaml, line 6", "training.batchsize: unknown key", 'Did you mean "batch_size"?']
+    says = ["t-orthogon/orthogon.yaml, line 8", "training.batchsize: unknown key", 'Did you mean "batch_size"?']
     desk.refused("train", code=2, says=says)
     says = ["--set training.lrr", "unknown key", 'Did you mean "lr"?']
     desk.refused("start", "iris", "--set", "training.lrr=1", code=2, says=says)
