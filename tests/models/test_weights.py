@@ -202,6 +202,9 @@ def test_a_tampered_file_is_refused_also_after_it_was_right_once(cache: Path) ->
             look(preset)
         assert told.value.where == str(path)
         assert told.value.remedy == "Delete it, then: orthogon weights get net"
+    with pytest.raises(DataError) as told:  # nothing could fetch it again
+        find(preset_of(CONTENT))
+    assert told.value.remedy.startswith("Delete it, or place a good copy there. It comes from torchvision")
     assert path.exists(), "it may be the user's own"
 
 
@@ -478,11 +481,19 @@ def test_weights_of_another_network_are_refused_by_the_first_tensor_that_differs
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
 
 
-def test_a_published_file_in_the_wrong_network_is_told_by_its_name(tmp_path: Path) -> None:
-    path = tmp_path / named("squeezenet1_1_torchvision").file
+def test_a_published_file_in_the_wrong_network_is_told_by_its_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset, path = named("squeezenet1_1_torchvision"), tmp_path / "mine.pth"
     torch.save(squeezenet1_1().state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    monkeypatch.setitem(PRESETS, preset.name, replace(preset, sha256=digest[:8]))
     with pytest.raises(ShapeError, match=r"They are the weights of squeezenet1_1\."):
         load(squeezenet1_0(), path)
+    other = tmp_path / preset.file  # the name tells nothing
+    torch.save(squeezenet1_1(num_classes=3).state_dict(), other)
+    with pytest.raises(ShapeError, match=r"Take the weights of this very network\."):
+        load(squeezenet1_0(), other)
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "pth"])

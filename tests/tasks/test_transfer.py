@@ -182,6 +182,25 @@ def test_rates_fall_from_the_head_down_and_stages_thaw_one_by_one(tmp_path: Path
     assert norms == {"network.stages.2.2.bn1", "network.stages.2.2.bn2"}  # of the last block alone
 
 
+def test_the_decay_of_rates_changes_what_an_update_does(tmp_path: Path) -> None:
+    """Adam's first step is as long as the rate whatever the gradient: a quarter of the rate, a quarter of the step."""
+    train, file, steps = pictures(), file_of("resnet20", tmp_path), []
+    for decay in (1.0, 0.25):
+        task = task_for(train, network="resnet20", weights=str(file), transfer="last-1", layer_lr_decay=decay)
+        torch.manual_seed(0)
+        network = task.network()
+        settings = config(epochs=1, batch_size=N, weight_decay=0.0)
+        objective = task.objective(network, train, None, settings)
+        before = {name: parameter.detach().clone() for name, parameter in objective.parameters().items()}
+        fit(objective, settings)
+        steps.append({name: parameter.detach() - before[name] for name, parameter in objective.parameters().items()})
+    stage, head = (chosen.names for chosen in stages(network)[-2:])
+    assert set(steps[0]) == {*stage, *head}
+    for name, step in steps[0].items():
+        assert step.abs().max() > 1e-4
+        torch.testing.assert_close(steps[1][name], step * (0.25 if name in stage else 1.0), rtol=0.01, atol=1e-6)
+
+
 # -- features are computed once -----------------------------------------------------------------------------------
 
 
@@ -316,7 +335,7 @@ def test_weights_that_lie_here_are_used_for_photos_alone(preset: weights.Preset)
         assert ("task.width" in said) == (network == "convnet")
 
 
-@pytest.mark.parametrize(("n", "mode"), [(4_999, "head"), (5_000, "last-4"), (49_999, "last-4"), (50_000, "all")])
+@pytest.mark.parametrize(("n", "mode"), [(999, "head"), (1_000, "last-4"), (49_999, "last-4"), (50_000, "all")])
 def test_more_data_trains_more_stages(n: int, mode: str) -> None:
     said = transfer.suggest(n, 300, "mobilenet_v2", "mobilenet_v2_imagenet", None)
     assert said["task.transfer"] == mode
@@ -340,6 +359,75 @@ def test_grey_pictures_go_into_a_colour_network(preset: weights.Preset, monkeypa
             logits.append(network(task._pixels(grey, np.arange(6)).float()))
     torch.testing.assert_close(logits[0], logits[1], rtol=1e-4, atol=1e-5)
     assert logits[0].std() > 1e-4
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+def test_the_arguments_a_preset_wants_reach_the_network(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_path: bool
+) -> None:
+    """Also in a run that is loaded when the file is gone; weights given as a path are known by their content."""
+    file = file_of("mobilenet_v2", tmp_path)
+    made = replace(
+        weights.PRESETS["mobilenet_v2_imagenet"],
+        file="here.safetensors", sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )  # fmt: skip
+    assert made.arguments == {"padding": "tensorflow"}
+    monkeypatch.setitem(weights.PRESETS, made.name, made)
+    place = file if by_path else file.rename(cache / made.file)
+    task = task_for(pictures(), network="mobilenet_v2", weights=str(place) if by_path else made.name, transfer="head")
+    place.unlink()
+    loaded = ImageClassification(task.config)
+    loaded.load_state(task.state())
+    images = torch.rand(2, 3, SIDE, SIDE)
+    for each in (task, loaded):
+        assert each.mean == [127.5] * 3
+        network = each.network().network.eval()
+        for padding, same in (("tensorflow", True), ("symmetric", False)):
+            other = builder("mobilenet_v2")(num_classes=2, in_channels=3, padding=padding).eval()
+            other.load_state_dict(network.state_dict())
+            torch.manual_seed(0)
+            with torch.no_grad():
+                assert torch.equal(other.features(images), network.features(images)) == same
+
+
+def test_a_damaged_file_in_the_cache_stops_nothing(
+    preset: weights.Preset, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A more suitable preset is damaged: it is passed over, and said so, whatever the weights are."""
+    bad = weights.PRESETS["mobilenet_v2_imagenet"]
+    (cache / bad.file).write_bytes(b"\0" * 100)
+    train = pictures(30, side=80)
+    assert suggested(train)["task.weights"] == preset.name
+    for settings in ({"network": preset.network, "weights": preset.name, "transfer": "head"}, {"weights": "none"}):
+        task = task_for(train, size=64, **settings)
+        assert task.about_network()
+        (found,) = task.findings(train)
+        assert (found.code, found.severity, found.places) == ("damaged-weights", "warning", (str(cache / bad.file),))
+        assert "passed over" in found.message
+        assert found.remedy.startswith("Delete it, or place a good copy there.")
+    (cache / preset.file).unlink()
+    assert suggested(train)["task.weights"] == "none"
+    assert suggested(train, network="mobilenet_v2")["task.weights"] == "none"
+    assert task_for(pictures(side=80), size=64, weights="none").about_network().startswith("No pretrained weights")
+    assert not task_for(pictures(), weights="none").findings(pictures())  # too small for any
+
+
+def test_a_presets_file_is_known_by_its_content_alone(preset: weights.Preset, cache: Path, tmp_path: Path) -> None:
+    settings = {"network": preset.network, "transfer": "head"}
+    train = pictures(30)
+    renamed = tmp_path / "mine.safetensors"
+    renamed.write_bytes((cache / preset.file).read_bytes())
+    task = task_for(train, weights=str(renamed), **settings)
+    assert task.about_network().startswith(preset.notice)
+    assert not task.findings(train)
+    assert not list(tmp_path.glob("*.json"))  # nothing is left beside the user's file
+    other = file_of("squeezenet1_1", tmp_path, seed=12).rename(tmp_path / preset.file)
+    task = task_for(train, weights=str(other), **settings)
+    assert task.about_network().startswith(f"Weights {other}.")
+    (found,) = task.findings(train)
+    assert (found.code, found.severity) == ("other-weights", "warning")
+    assert f"{other} has the name of {preset.name}, but these are other weights" in found.message
+    assert task.mean != [255 * value for value in preset.mean]
 
 
 @pytest.mark.system("arch.data-spectrum")
@@ -371,6 +459,11 @@ def test_it_is_said_which_weights_are_used_or_that_there_are_none(preset: weight
     assert said(**with_weights, transfer="last-3") == notice + "Its head and 3 stages before it are trained."
     assert said(**with_weights, transfer="all") == notice + "All of it is trained."
     assert said(weights="none") == "From scratch: task.weights is none."
+    below = len(stages(task_for(pictures(side=80), size=64, **with_weights).network())) - 1
+    whole = f"All of it is trained: its head and the {below} stages before it."
+    for count in (below, 99):
+        assert said(**with_weights, transfer=f"last-{count}") == notice + whole
+    assert said(**with_weights, transfer="last-1") == notice + "Its head and 1 stage before it are trained."
     (cache / preset.file).rename(cache / "elsewhere")
     assert said(weights="none").startswith(f"No pretrained weights in {cache}: from scratch.")
     assert "orthogon weights get mobilenet_v2_torchvision" in said(weights="none")
@@ -414,9 +507,50 @@ def test_pictures_too_small_for_the_network() -> None:
 
 def test_weights_of_another_network_name_the_first_tensor(tmp_path: Path) -> None:
     file = file_of("resnet20", tmp_path)
-    task = task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
-    with pytest.raises(ShapeError, match=r'tensor "features\.0\.0\.weight"'):
-        task.objective(task.network(), pictures(), None, config())
+    with pytest.raises(ShapeError, match=r'tensor "features\.0\.0\.weight"') as caught:  # before a run is made
+        task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
+    assert caught.value.remedy == "Set task.network to the network they are of, or take weights of this one."
+
+
+@pytest.mark.parametrize("network", ["resnet18", "lenet5", "convnet"])
+def test_a_preset_of_another_network_is_named(network: str) -> None:
+    for act in (
+        lambda: suggested(pictures(side=80), network=network, weights="mobilenet_v2_imagenet"),
+        lambda: task_for(pictures(), network=network, weights="mobilenet_v2_imagenet"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            act()
+        assert caught.value.what == f"weights mobilenet_v2_imagenet are of mobilenet_v2, task.network is {network}"
+        assert caught.value.remedy.startswith("Set task.network to mobilenet_v2, or task.weights to none")
+        assert ("resnet18_torchvision" in caught.value.remedy) == (network == "resnet18")
+
+
+def test_weights_without_a_network_are_those_of_convnet_or_mistyped(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="neither a preset nor a file") as caught:
+        suggested(pictures(side=80), weights="resnet18")
+    assert caught.value.remedy.startswith('Did you mean "resnet18_torchvision"?')
+    with pytest.raises(UsageError) as caught:
+        suggested(pictures(side=80), weights="mobilenet_v2_imagnet")
+    assert caught.value.remedy.startswith('Did you mean "mobilenet_v2_imagenet"?')
+    file = file_of("resnet20", tmp_path)
+    said = suggested(pictures(side=80), weights=str(file))
+    assert (said["task.network"], said["task.size"], said["task.stages"]) == ("convnet", 64, 4)
+    with pytest.raises(ShapeError, match="not the weights of this ConvNet") as shape:
+        task_for(pictures(), weights=str(file))
+    assert "Set task.network to the network they are of" in shape.value.remedy
+
+
+@pytest.mark.parametrize(("settings", "what", "remedy"), [
+    ({"network": "vit_b_16", "size": 100}, "a multiple of 16 pixels; task.size is 100", "task.size to 96 or 112."),
+    ({"network": "vit_small", "size": 5}, "a multiple of 8 pixels; task.size is 5", "task.size to 8."),
+    ({"network": "vit_b_16", "size": 96, "weights": "vit_b_16_torchvision"}, "of 224 pixels a side", "size to 224,"),
+])  # fmt: skip
+def test_sides_that_do_not_divide_into_patches(settings: dict[str, Any], what: str, remedy: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        task_for(pictures(), **settings)
+    assert what in caught.value.what
+    assert remedy in caught.value.remedy
+    assert "task.size" in caught.value.where
 
 
 def test_weights_that_are_not_there() -> None:

@@ -116,7 +116,7 @@ class VisionTransformer(ImageNetwork):
                 raise ConfigError(
                     f"{name} is {whole}, {unit} is {part}", "VisionTransformer", f"{unit} must divide {name}."
                 )
-        self.image_size = image_size
+        self.image_size, self.patch_size = image_size, patch_size
         self.conv_proj = nn.Conv2d(in_channels, d_model, patch_size, patch_size)
         self.class_token = nn.Parameter(torch.zeros(1, 1, d_model))
         num_patches = (image_size // patch_size) ** 2

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,10 +192,28 @@ def named(name: str) -> Preset:
         UsageError: there is none.
     """
     if name not in PRESETS:
-        of_network = [preset.name for preset in PRESETS.values() if preset.network == name]
-        remedy = f'Did you mean "{of_network[0]}"?' if of_network else did_you_mean(name, PRESETS)
-        raise UsageError(f'there are no weights "{name}"', "", remedy)
+        raise UsageError(f'there are no weights "{name}"', "", meant(name))
     return PRESETS[name]
+
+
+def meant(name: str) -> str:
+    """'Did you mean "resnet18_torchvision"?' for the nearest preset, or one of the network of this name."""
+    of_network = [preset.name for preset in PRESETS.values() if preset.network == name]
+    return f'Did you mean "{of_network[0]}"?' if of_network else did_you_mean(name, PRESETS)
+
+
+def with_content(path: Path) -> Preset | None:
+    """The preset that this file is, by its checksum alone: under whatever name, and wherever it lies."""
+    stat = path.stat()
+    digest = _digest(path, stat.st_size, stat.st_mtime_ns)
+    return next((preset for preset in PRESETS.values() if digest.startswith(preset.sha256)), None)
+
+
+@lru_cache(maxsize=16)
+def _digest(path: Path, size: int, changed: int) -> str:
+    """As `sha256`, but remembered in this process alone: nothing is written beside a file of the user's own."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 # -- where files lie --------------------------------------------------------------------------------------------
@@ -256,7 +275,12 @@ def _check(path: Path, preset: Preset, again: str = "") -> None:
         f"this is not the published {preset.file}: its SHA-256 is {digest[: max(16, len(preset.sha256))]}…, "
         f"not {preset.sha256}{short}",
         str(path),
-        again or f"Delete it, then: orthogon weights get {preset.name}",
+        again
+        or (
+            f"Delete it, then: orthogon weights get {preset.name}"
+            if preset.url is not None
+            else f"Delete it, or place a good copy there. It comes from {preset.source}."
+        ),
     )
 
 
@@ -459,6 +483,8 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _misfit(network: nn.Module, path: Path, what: str) -> ShapeError:
-    known = [preset.network for preset in PRESETS.values() if preset.file == path.name]
-    remedy = f"They are the weights of {known[0]}." if known else "Take the weights of this very network."
+    preset = with_content(path)
+    remedy = (
+        "Take the weights of this very network." if preset is None else f"They are the weights of {preset.network}."
+    )
     return ShapeError(f"these are not the weights of this {type(network).__name__}: {what}", str(path), remedy)

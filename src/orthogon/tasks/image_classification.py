@@ -27,8 +27,8 @@ from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
 from orthogon.models import image_networks
 from orthogon.models.convnet import ConvNet
-from orthogon.models.image_network import PixelNetwork
-from orthogon.models.weights import cache_folder
+from orthogon.models.image_network import PixelNetwork, stages
+from orthogon.models.weights import PRESETS, Preset, cache_folder
 from orthogon.nn.ensemble import mean_of_classes
 from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.nn.views import Views
@@ -153,6 +153,7 @@ class ImageClassification(Task):
         self.thumbnails = np.zeros((2, 0, 0), np.uint8)
         self.thumbnail_scale = [(0.0, 1.0)] * 2
         self.reason = ""
+        self.preset: Preset | None = None  # that the weights are, as `fit` found it: their file may go later
 
     # -- data ---------------------------------------------------------------------------------------------------
 
@@ -204,14 +205,16 @@ class ImageClassification(Task):
     def _network_and_weights(self, side: int) -> tuple[str, str]:
         """As the config says, and where it does not: pretrained weights that lie here, for pictures large enough."""
         name, weights = self.config.network, self.config.weights
+        transfer.refuse_strange(name, weights)
         if weights is None and name != CONVNET and side >= PHOTO_SIDE:
-            found = transfer.found_preset(name)
+            found, _ = transfer.found_preset(name)
             weights = None if found is None else found.name
         preset = transfer.preset_of(weights)
         return name or (CONVNET if preset is None else preset.network), weights or transfer.NONE
 
     def findings(self, train: Examples) -> list[Finding]:
         found = [*contradicting_augmentation(train, self.config.augment), *self._contradicting_views(train)]
+        found += self._strange_weights()
         preset = transfer.preset_of(self.config.weights)
         n = sum(target is not None for target in train.targets())
         if preset is None or n >= preset.min_images:
@@ -219,6 +222,20 @@ class ImageClassification(Task):
         message = f"train has {n} pictures; training from {preset.name} wants at least {preset.min_images}"
         remedy = "Bring more pictures: with so few, the head learns them by heart."
         return [*found, Finding("few-pictures", "warning", message, count=n, remedy=remedy)]
+
+    def _strange_weights(self) -> list[Finding]:
+        """Files of weights that are not what their names say: the one that is used, and those that were passed over."""
+        weights, found = self.config.weights, []
+        named = transfer.preset_by_name(weights)
+        if named is not None and transfer.preset_of(weights) != named:
+            message = f"{weights} has the name of {named.name}, but these are other weights: its SHA-256 is not theirs."
+            remedy = f"Set task.weights={named.name} for the published ones."
+            found.append(Finding("other-weights", "warning", message, 1, (str(weights),), remedy))
+        if self.size >= PHOTO_SIDE:
+            for error in transfer.found_preset()[1]:
+                message = f"{error.what}. It is passed over."
+                found.append(Finding("damaged-weights", "warning", message, 1, (error.where,), error.remedy))
+        return found
 
     def _contradicting_views(self, train: Examples) -> list[Finding]:
         """Mirror images are looked at to answer, and those of some classes are no longer of their class."""
@@ -232,21 +249,27 @@ class ImageClassification(Task):
     def about_network(self) -> str:
         config = self.config
         if config.weights not in (None, transfer.NONE):
-            preset = transfer.preset_of(config.weights)
-            said = preset.notice if preset is not None else f"Weights {config.weights}."
-            stages = (config.transfer or "all").removeprefix("last-")
-            trained = {"head": "Only its head is trained", "all": "All of it is trained"}.get(
-                stages, f"Its head and {stages} stage{'' if stages == '1' else 's'} before it are trained"
-            )
-            return f"{said} {trained}."
+            said = self.preset.notice if self.preset is not None else f"Weights {config.weights}."
+            return f"{said} {self._trained_in_words()}."
         if self.size < PHOTO_SIDE:
             return ""
-        if transfer.found_preset() is not None:
+        if transfer.found_preset()[0] is not None:
             return "From scratch: task.weights is none."
         return (
             f"No pretrained weights in {cache_folder()}: from scratch. To fetch some: orthogon weights get "
             f"{transfer.OFFERED}"
         )
+
+    def _trained_in_words(self) -> str:
+        mode = self.config.transfer or "all"
+        if mode in ("head", "all"):
+            return "Only its head is trained" if mode == "head" else "All of it is trained"
+        with torch.device("meta"):
+            below = len(stages(self.network())) - 1
+        count = int(mode.removeprefix("last-"))
+        if count >= below:
+            return f"All of it is trained: its head and the {below} stages before it"
+        return f"Its head and {count} stage{'' if count == 1 else 's'} before it are trained"
 
     def fit(self, train: Examples) -> None:
         targets = self.strata(train)
@@ -277,18 +300,20 @@ class ImageClassification(Task):
         values = pixels.float().transpose(0, 1).flatten(1)  # (C, everything else)
         covariance = np.atleast_2d(np.cov(values.numpy() / 255))
         self.colors = [[round(float(v), 6) for v in row] for row in covariance]
-        preset = transfer.preset_of(self.config.weights)
-        if preset is None:
+        weights = self.config.weights
+        transfer.refuse_strange(self.config.network or CONVNET, weights)
+        self.preset = transfer.preset_of(weights)
+        if self.preset is None:
             self.mean = [round(float(v), 4) for v in values.mean(dim=1)]
             self.std = [max(round(float(v), 4), 1.0) for v in values.std(dim=1)]
         else:
-            self.mean, self.std = transfer.pixel_statistics(preset, self.channels)
+            self.mean, self.std = transfer.pixel_statistics(self.preset, self.channels)
         self._fit_unlike(pixels)
         # what is missing or does not fit is told before a run is made of it
-        if self.config.weights not in (None, transfer.NONE):
-            transfer.weights_file(str(self.config.weights))
         with torch.device("meta"):
-            self.network()
+            network = self.network()
+        if weights not in (None, transfer.NONE):
+            transfer.load_body(network, transfer.weights_file(str(weights)))
 
     def state(self) -> dict[str, Any]:
         return {
@@ -299,6 +324,7 @@ class ImageClassification(Task):
             "std": self.std,
             "colors": self.colors,
             "reason": self.reason,
+            "preset": "" if self.preset is None else self.preset.name,
             "thumbnails": self.thumbnails,
             "thumbnail_scale": self.thumbnail_scale,
         }
@@ -309,6 +335,9 @@ class ImageClassification(Task):
         self.mean, self.std = list(state["mean"]), list(state["std"])
         self.colors = list(state.get("colors", []))  # the first runs did not need them
         self.reason = str(state["reason"])
+        # the first runs went by the file's name
+        by_name = transfer.preset_by_name(self.config.weights)
+        self.preset = PRESETS.get(state["preset"]) if "preset" in state else by_name
         known, scale = np.asarray(state["thumbnails"]), np.atleast_2d(state["thumbnail_scale"])
         self.thumbnails = known if known.ndim == 3 else known[None]  # the first runs knew light alone
         self.thumbnail_scale = [(float(typical), float(edge)) for typical, edge in scale]
@@ -321,10 +350,8 @@ class ImageClassification(Task):
     def network(self) -> nn.Module:
         config = self.config
         if config.network not in (None, CONVNET):
-            preset = transfer.preset_of(config.weights)
-            arguments = {} if preset is None else preset.arguments
             name, count = str(config.network), len(self.classes)
-            inner = transfer.zoo_network(name, count, self.channels, self.size, config.dropout, arguments)
+            inner = transfer.zoo_network(name, count, self.channels, self.size, config.dropout, self.preset)
             return PixelNetwork(inner, self.mean, self.std)
         return ConvNet(
             self.channels,

@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from orthogon.data.atomic import atomic_file
-from orthogon.errors import ConfigError, UsageError, did_you_mean
+from orthogon.errors import ConfigError, DataError, ShapeError, UsageError
 from orthogon.models import NETWORKS, builder
 from orthogon.models.image_network import ImageNetwork, PixelNetwork, stages, tail
-from orthogon.models.weights import PRESETS, Preset, find, get, load
+from orthogon.models.weights import PRESETS, Preset, find, get, load, meant, with_content
 from orthogon.training.halving import Halving
 
 NONE = "none"  # task.weights: from scratch
@@ -42,7 +42,7 @@ PREFERRED = (
     "squeezenet1_0_imagenet",
 )
 OFFERED = "mobilenet_v2_torchvision"  # what to fetch where there is none
-HEAD_BELOW, LAST_BELOW = 5_000, 50_000  # pictures of train below which the head, or the last stages, are trained
+HEAD_BELOW, LAST_BELOW = 1_000, 50_000  # pictures of train below which the head, or the last stages, are trained
 LAST_STAGES = 4
 SIDES = (224, 192, 160, 128)  # of a picture for pretrained weights; smaller maps lose what the last stages know
 PIXELS_SEEN = 2_000 * 224**2  # of train in one pass: about a minute on two cores
@@ -56,23 +56,67 @@ FEATURE_BYTES = 8 * 2**30  # features that would take more are computed anew eac
 # -- which weights ----------------------------------------------------------------------------------------------
 
 
-def found_preset(network: str | None = None) -> Preset | None:
-    """The most suitable preset that lies in the cache folder, of this network if one is named."""
+def found_preset(network: str | None = None) -> tuple[Preset | None, list[DataError]]:
+    """The most suitable preset that lies in the cache folder, of this network if one is named.
+
+    Returns:
+        it, or None; and what is wrong with each more suitable one, which was passed over because its file is damaged.
+    """
     names = [*PREFERRED, *(name for name in PRESETS if name not in PREFERRED)]
+    damaged: list[DataError] = []
     for preset in (PRESETS[name] for name in names if name in PRESETS):
-        if network in (None, preset.network) and find(preset) is not None:
-            return preset
-    return None
+        if network not in (None, preset.network):
+            continue
+        try:
+            if find(preset) is not None:
+                return preset, damaged
+        except DataError as error:
+            damaged.append(error)
+    return None, damaged
 
 
 def preset_of(weights: str | None) -> Preset | None:
-    """The preset that `task.weights` names, or whose file it is the path of."""
+    """The preset that `task.weights` names, or that the file it is the path of holds; a file's name tells nothing."""
     if weights is None or weights == NONE:
         return None
     if weights in PRESETS:
         return PRESETS[weights]
-    file = Path(weights).name
-    return next((preset for preset in PRESETS.values() if preset.file == file), None)
+    path = Path(weights).expanduser()
+    return with_content(path) if path.is_file() else None
+
+
+def preset_by_name(weights: str | None) -> Preset | None:
+    """The preset that `task.weights` names, or whose file has the name of the file it is the path of."""
+    if weights is None or weights in PRESETS:
+        return PRESETS.get(weights or "")
+    return next((preset for preset in PRESETS.values() if preset.file == Path(weights).name), None)
+
+
+def refuse_strange(network: str | None, weights: str | None) -> None:
+    """Refuse weights that do not exist, or a preset of another network than this one. Nothing is fetched.
+
+    Raises:
+        UsageError: neither a preset nor a file.
+        ConfigError: the preset is another network's.
+    """
+    if weights is None or weights == NONE:
+        return
+    if weights not in PRESETS and not Path(weights).expanduser().is_file():
+        raise _unknown(weights)
+    preset = preset_of(weights)
+    if preset is None or network in (None, preset.network):
+        return
+    fitting = [other.name for other in PRESETS.values() if other.network == network]
+    raise ConfigError(
+        f"weights {weights} are of {preset.network}, task.network is {network}",
+        "task.weights, task.network",
+        f"Set task.network to {preset.network}, or task.weights to {' or '.join([NONE, *fitting])}.",
+    )
+
+
+def _unknown(weights: str) -> UsageError:
+    what = f'"{weights}" is neither a preset nor a file of weights'
+    return UsageError(what, "task.weights", f"{meant(weights)} All of them: orthogon weights")
 
 
 def weights_file(weights: str) -> Path:
@@ -86,11 +130,7 @@ def weights_file(weights: str) -> Path:
     path = Path(weights).expanduser()
     if path.is_file():
         return path
-    raise UsageError(
-        f'"{weights}" is neither a preset nor a file of weights',
-        "task.weights",
-        did_you_mean(weights, [NONE, *PRESETS]) + " All of them: orthogon weights",
-    )
+    raise _unknown(weights)
 
 
 def pixel_statistics(preset: Preset, channels: int) -> tuple[list[float], list[float]]:
@@ -113,7 +153,12 @@ def load_body(network: nn.Module, file: Path) -> None:
     own = network.state_dict()
     head = {name: own[name].clone() for name in stages(network)[-1].names}
     bare = isinstance(network, PixelNetwork) and not any(name.startswith("network.") for name in _names(file))
-    load(network.network if bare and isinstance(network, PixelNetwork) else network, file)
+    try:
+        load(network.network if bare and isinstance(network, PixelNetwork) else network, file)
+    except ShapeError as error:
+        preset = with_content(file)
+        name = "the network they are of" if preset is None else preset.network
+        raise ShapeError(error.what, error.where, f"Set task.network to {name}, or take weights of this one.") from None
     with torch.no_grad():
         for name, tensor in head.items():
             own[name].copy_(tensor)
@@ -133,23 +178,25 @@ def _names(file: Path) -> list[str]:
 
 
 def zoo_network(
-    name: str, num_classes: int, channels: int, size: int, dropout: float | None, arguments: Mapping[str, Any]
+    name: str, num_classes: int, channels: int, size: int, dropout: float | None, preset: Preset | None
 ) -> nn.Module:
     """A network of the zoo, freshly initialised, for pictures of this side.
 
     Args:
         name: of `image_networks()`.
         dropout: None keeps the network's own; also where the network has none.
-        arguments: further ones of its builder, which its weights want.
+        preset: whose weights it will take, which may want further arguments of its builder.
     Raises:
         ConfigError: the pictures are too small for it, or of a size it cannot take.
     """
     build = builder(name)
     taken = inspect.signature(build).parameters
+    arguments = {} if preset is None else preset.arguments
     chosen: dict[str, Any] = {**NETWORKS[name][2], **arguments, "num_classes": num_classes, "in_channels": channels}
     if dropout is not None and "dropout" in taken:
         chosen["dropout"] = dropout
     if "image_size" in taken:
+        _refuse_side(name, size, preset)
         chosen["image_size"] = size
     network = build(**chosen)
     if isinstance(network, ImageNetwork) and size < network.min_size:
@@ -159,6 +206,29 @@ def zoo_network(
             f"Set task.size to {network.min_size} or more, or task.network to convnet.",
         )
     return network
+
+
+def _refuse_side(name: str, size: int, preset: Preset | None) -> None:
+    """Refuse a side that a network which cuts pictures into patches, or its weights, cannot take."""
+    if preset is not None:
+        if size != preset.size:
+            raise ConfigError(
+                f"weights {preset.name} take pictures of {preset.size} pixels a side and no other; task.size is {size}",
+                "task.size, task.weights",
+                f"Set task.size to {preset.size}, or task.weights to {NONE}.",
+            )
+        return
+    with torch.device("meta"):
+        patch = builder(name)(**NETWORKS[name][2]).patch_size
+    assert isinstance(patch, int)
+    if size % patch:
+        below = size // patch * patch
+        sizes = f"{below} or {below + patch}" if below else str(patch)
+        raise ConfigError(
+            f"{name} takes pictures whose side is a multiple of {patch} pixels; task.size is {size}",
+            "task.size, task.network",
+            f"Set task.size to {sizes}.",
+        )
 
 
 def suggest(n: int, side: int, name: str, weights: str, size: int | None) -> dict[str, Any]:
@@ -198,7 +268,8 @@ def _side(n: int, side: int, name: str, preset: Preset | None, fast: bool) -> in
         return preset.size if preset is not None else NETWORKS[name][3][1]
     if preset is None:
         with torch.device("meta"):
-            return max(min(side, 64), getattr(builder(name)(**NETWORKS[name][2]), "min_size", 1))
+            network = builder(name)(*NETWORKS[name][1], **NETWORKS[name][2])
+        return max(min(side, 64), getattr(network, "min_size", 1))
     largest = (PIXELS_SEEN * (GPU_SPEED if fast else 1) / max(n, 1)) ** 0.5
     return next((each for each in SIDES if each <= min(side, largest)), SIDES[-1])
 
