@@ -986,12 +986,15 @@ def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict
         )
     splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
     train = examples.take(splits["train"])
+    by_hand = task.config.augment.strength is not None
     config = resolve(config, kind, task.suggest(train))
     task = ImageClassification(config.task_config(), seed=config.seed)
     task.fit(train)
     if not task.augments:
+        head = task.config.transfer == "head" and not by_hand
+        why = ", for only the head of pretrained weights is trained, and quickest so" if head else ""
         raise UsageError(
-            "pictures are not varied: training sees them as they are",
+            f"pictures are not varied: training sees them as they are{why}",
             "task.augment.strength",
             "For instance: --set task.augment.strength=1 --set task.augment.rotation=20",
         )

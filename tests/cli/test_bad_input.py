@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import orthogon as og
+from orthogon.cli.screen import console, print_findings
+from orthogon.data.examples import Finding
 from orthogon.data.split import load_splits
 
 QUICK = ("--set", "training.epochs=1", "--set", "training.preflight=false")
@@ -687,6 +690,25 @@ def test_nan_loss(desk: Desk) -> None:
 
 
 # -- augmentation -------------------------------------------------------------------------------------------------
+
+
+def test_the_checks_count_what_the_task_warns_of(desk: Desk) -> None:
+    desk.pictures(classes=("b", "d"))
+    short = ("training.steps=1", "training.preflight=false", "training.lr_race=false", "task.augment.flip=0.5")
+    code, out, err = desk.run("start", "photos", *(word for each in short for word in ("--set", each)))
+    assert code == 0
+    found = [finding.code for finding in og.load("photos-orthogon").findings() if finding.severity == "warning"]
+    assert found[-1] == "augment-flip"
+    assert f"Checks {len(found)} warnings" in out
+    assert f"{out}{err}".count("Pictures are mirrored") == 1
+
+
+def test_what_is_told_apart_is_counted_and_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = Finding("few", "warning", "There are few.", 1, (), "Bring more.")
+    print_findings(console(), [], [found], most=4)
+    assert capsys.readouterr().out.split() == ["Checks", "1", "warning."]
+    print_findings(console(), [found], [found], most=4)
+    assert capsys.readouterr().out.split() == ["Checks", "2", "warnings.", "warning", "There", "are", "few."]
 
 
 def test_a_preview_shows_what_training_sees_and_overwrites_nothing(desk: Desk) -> None:

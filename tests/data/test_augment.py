@@ -90,8 +90,20 @@ def test_a_number_is_the_strength_and_yes_is_a_half() -> None:
 
 
 def test_sides_letters_and_digits_are_not_to_be_mirrored() -> None:
-    names = ["7", "42", "b", "turn left", "Links_ab", "cat", "leftover"]
-    assert sided(names) == ["7", "42", "b", "turn left", "Links_ab"]
+    whole = ["7", "42", "b", "É", "zero", "Six", "fünf"]
+    last = ["digit_3", "digit-3", "digit.3", "digit 3", "digit3", "letter a", "letterA", "letter_A", "sign-nine"]
+    sides = ["turn left", "Links_ab", "turnLeft", "west-wing", "keep.right"]
+    neither = ["cat", "leftover", "bone", "a cat", "4 wheels", "twofold", "LEFTOVER", "A320", "Stone", "", "-"]
+    assert sided(whole + last + sides) == whole + last + sides
+    assert sided(neither) == ["-"]  # a sign
+
+
+def test_changes_that_were_declared_by_hand_are_known() -> None:
+    asked = [{"rotation": 30}, {"mixup": 0.2}, {"flip": 0.5}, {"chance": {"rotation": 0.5}}, {"rotation": 10}]
+    for values in asked:
+        assert AugmentConfig.model_validate(values).asked
+    for values in ({}, {"strength": 1.0}, {"flip": 0}, {"rotation": 0}, {"strength": None}):
+        assert not AugmentConfig.model_validate(values).asked
 
 
 # -- what is drawn ------------------------------------------------------------------------------------------------

@@ -104,6 +104,13 @@ def test_a_knob_without_its_field_or_at_its_limit_does_not_apply():
     assert change("more dropout", exercise, VARIANCE) is None
 
 
+def test_dropout_is_turned_only_where_the_network_has_it():
+    for network, has in (("resnet18", False), ("lenet5", False), ("mobilenet_v2", True), ("convnet", True)):
+        config = {**IMAGES, "task": {**IMAGES["task"], "network": network, "dropout": 0.2}}
+        assert change("more dropout", config, VARIANCE) == ({"task.dropout": 0.35} if has else None)
+        assert ("task.dropout" in change("less regularisation", config, BIAS)) == has
+
+
 def test_every_knob_is_declared_whole_and_only_early_stopping_is_not_orthogonal():
     for knob in KNOBS:
         assert knob.reason.endswith((".", ")."))

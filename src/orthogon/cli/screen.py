@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +127,7 @@ class Progress:
 
     def _on_findings(self, event: dict[str, Any]) -> None:
         if self.show_data:
-            print_findings(self.console, event["findings"], most=4)
+            print_findings(self.console, event["findings"], event["of_task"], most=4)
 
     def _on_network(self, event: dict[str, Any]) -> None:
         if self.show_data:
@@ -210,18 +211,20 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) or not text else ".")
 
 
-def print_findings(console: Console, findings: list[Any], most: int | None = None) -> None:
-    """Findings, worst first: mark, message, first places, remedy."""
+def print_findings(
+    console: Console, findings: Sequence[Any], apart: Sequence[Any] = (), most: int | None = None
+) -> None:
+    """Findings, worst first: mark, message, first places, remedy; those told apart are only counted."""
     from rich.markup import escape
 
     order = {"error": 0, "warning": 1, "note": 2}
     ranked = sorted(findings, key=lambda finding: order[finding.severity])
-    if not ranked:
+    if not ranked and not apart:
         console.print(labelled("Checks", "Nothing suspicious."))
         return
     counts = []
     for severity in order:
-        number = sum(finding.severity == severity for finding in ranked)
+        number = sum(finding.severity == severity for finding in (*ranked, *apart))
         if number:
             counts.append(f"{number} {severity}{'s' if number > 1 else ''}")
     console.print(labelled("Checks", f"{', '.join(counts)}."))

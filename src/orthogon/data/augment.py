@@ -30,6 +30,13 @@ WARP_LATTICE = 5  # random vectors along each side
 # What the first runs' configs hold beside `augment`, which then was the strength alone.
 MOVED_KEYS = ("flip", "rotation", "scale", "shift", "contrast", "brightness", "erase")
 DIRECTIONS = frozenset({"left", "right", "links", "rechts", "gauche", "droite", "west", "east"})
+NUMBERS = frozenset({
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "null", "eins", "zwei",
+    "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "zéro", "un", "deux", "trois", "quatre", "cinq",
+    "sept", "huit", "neuf", "dix",
+})  # fmt: skip
+# Where a word begins without a separator: turnLeft, digit3.
+WORD_BEGINS = re.compile(r"(?<=[^\W\d_])(?=\d)|(?<=\d)(?=[^\W\d_])|(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
 
 # The place of each number that is drawn for an example. New ones go to the end, so that the others stay what they were.
 COLUMNS = (
@@ -129,6 +136,11 @@ class AugmentConfig(BaseModel):
         return ", ".join(changes if self.flip else changes[1:])
 
     @property
+    def asked(self) -> bool:
+        """Whether somebody declared a change himself, with an amount that is not 0; strength is none."""
+        return any(getattr(self, key) for key in self.model_fields_set if key != "strength")
+
+    @property
     def active(self) -> bool:
         """Whether anything is ever changed."""
         return bool(self.flip) or any(self.amount(name) and self.chance.get(name, 1) for name in NAMES)
@@ -143,12 +155,17 @@ NAMES: tuple[Name, ...] = Name.__args__  # type: ignore[attr-defined]
 
 
 def sided(names: Iterable[str]) -> list[str]:
-    """The class names whose pictures must not be mirrored: single letters, digits, and words for a side."""
-    return [
-        name
-        for name in names
-        if len(name) == 1 or name.isdigit() or DIRECTIONS & set(re.split(r"\W|_", name.casefold()))
-    ]
+    """The class names whose pictures must not be mirrored, such as 42, digit_3, letter A, six and turnLeft.
+
+    Numbers; names that end with a word of one letter or digit, or with one for a number; words for a side anywhere.
+    """
+    found = []
+    for name in names:
+        words = [word.casefold() for word in re.split(r"[\W_]+", WORD_BEGINS.sub(" ", name)) if word]
+        last = words[-1] if words else name
+        if len(last) == 1 or name.isdigit() or last in NUMBERS or DIRECTIONS & set(words):
+            found.append(name)
+    return found
 
 
 # -- what is drawn ------------------------------------------------------------------------------------------------

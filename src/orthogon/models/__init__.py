@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -87,6 +88,11 @@ def builder(name: str) -> Callable[..., nn.Module]:
     """What makes the network of this name; `NETWORKS` has it."""
     module, _, cls = NETWORKS[name][0].partition(":")
     return getattr(import_module(module), cls)
+
+
+def takes_dropout(name: str) -> bool:
+    """Whether the network of this name drops units at random, and as many as it is told."""
+    return "dropout" in inspect.signature(builder(name)).parameters
 
 
 def image_networks() -> list[str]:

@@ -407,22 +407,27 @@ class Project:
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})
         tell({"event": "stage", "stage": "checking the data"})
         findings = check(examples, splits)
-        tell({"event": "findings", "findings": findings})
         fatal = [finding for finding in findings if finding.severity == "error"]
         if fatal:
+            tell({"event": "findings", "findings": findings, "of_task": []})
             first = fatal[0]
             raise DataError(first.message, "; ".join(first.places[:3]) or config.data.source, first.remedy)
         train = examples.take(splits["train"])
-        config = resolve(config, kind, task.suggest(train))
-        # An optimiser that does not exist, or refuses its arguments, is told before a run or a project is made of it.
-        make_optimiser(dict(torch.nn.Linear(1, 1).named_parameters()), None, config.training)
-        task = cls(config.task_config(), seed=config.seed)
-        task.positive = config.metrics.positive
-        tell({"event": "stage", "stage": "fitting the transforms"})
-        task.fit(train)
-        for finding in task.findings(train):
+        of_task: list[Finding] = []
+        try:
+            config = resolve(config, kind, task.suggest(train))
+            # An optimiser that does not exist, or refuses its arguments, is told before a run or a project is made.
+            make_optimiser(dict(torch.nn.Linear(1, 1).named_parameters()), None, config.training)
+            task = cls(config.task_config(), seed=config.seed)
+            task.positive = config.metrics.positive
+            tell({"event": "stage", "stage": "fitting the transforms"})
+            task.fit(train)
+            of_task = task.findings(train)
+        finally:  # what the data's checks found is told even where nothing can be made of the data
+            tell({"event": "findings", "findings": findings, "of_task": of_task})
+        for finding in of_task:
             tell({"event": "warning", "code": finding.code, "message": finding.message, "remedy": finding.remedy})
-            findings.append(finding)
+        findings = [*findings, *of_task]
         decide.refuse_unknown_classes(task, config.metrics, config.training)
         metric = config.metrics.optimise
         if metric is None:  # the task's own counts as declared from here on, in the run's config for all to see

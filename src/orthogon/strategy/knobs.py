@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from orthogon.models import NETWORKS, takes_dropout
 from orthogon.strategy.diagnosis import BIAS, DRIFT, HARDER_TEST, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
 
 Config = Mapping[str, Any]
@@ -152,7 +153,7 @@ def _less_regularisation(config: Config, gap: float) -> Overrides | None:
     changes: Overrides = {}
     for key, small in (("task.dropout", 0.05), ("training.label_smoothing", 0.02), ("task.augment.strength", 0.1)):
         value = _number(config, key)
-        if value:
+        if value and (key != "task.dropout" or _drops(config)):
             changes[key] = 0.0 if value <= 2 * small else round(value / 2, 4)
     decay = _number(config, "training.weight_decay")
     if decay and decay > 1e-4:
@@ -165,9 +166,15 @@ def _augmentation(config: Config, gap: float) -> Overrides | None:
     return None if strength is None or strength >= 1 else {"task.augment.strength": round(min(1.0, strength + 0.5), 4)}
 
 
+def _drops(config: Config) -> bool:
+    """Whether task.dropout does anything: the first runs name it for networks that have none."""
+    network = read(config, "task.network")
+    return network not in NETWORKS or takes_dropout(network)
+
+
 def _dropout(config: Config, gap: float) -> Overrides | None:
     share = _number(config, "task.dropout")
-    if share is None or share >= MOST_DROPOUT or read(config, "task.network") == "date_translator":
+    if share is None or share >= MOST_DROPOUT or not _drops(config):
         return None
     return {"task.dropout": round(min(MOST_DROPOUT, max(0.2, share + 0.15)), 4)}
 
