@@ -343,6 +343,47 @@ def test_more_data_trains_more_stages(n: int, mode: str) -> None:
     assert said["training.epochs"] >= 3
 
 
+def test_a_change_that_is_asked_for_is_made_where_only_the_head_is_trained(preset: weights.Preset) -> None:
+    for asked in ({"rotation": 30}, {"mixup": 0.2}, {"erase": 0.3, "flip": 0.0}):
+        said = suggested(pictures(side=80), augment=asked)
+        assert (said["task.transfer"], said["task.augment.strength"], said["task.augment.flip"]) == ("head", 1.0, 0.5)
+    for quiet in ({}, {"flip": 0.0}, {"rotation": 0}):
+        said = suggested(pictures(side=80), augment=quiet)
+        assert (said["task.transfer"], said["task.augment.strength"], said["task.augment.flip"]) == ("head", 0.0, 0.0)
+
+
+def test_a_preview_with_weights_in_the_cache_folder(
+    cli: Any, preset: weights.Preset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for i, image in enumerate(pictures(28, side=80).images):
+        place = tmp_path / "photos" / "ab"[i % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{i}.png")
+    code, out, _ = cli("data", "preview", "photos", "--set", "task.augment.rotation=30")
+    assert code == 0
+    assert "turn ±30°" in out
+    code, _, err = cli("data", "preview", "photos", "-o", "other.png")
+    assert code == 2
+    assert "only the head of pretrained weights is trained" in " ".join(err.split())
+    none = ("--set", "task.augment.strength=0", "--set", "task.augment.flip=0")
+    code, _, err = cli("data", "preview", "photos", "-o", "other.png", *none)
+    assert code == 2
+    assert "pictures are not varied" in err
+    assert "the head" not in err  # it was the user
+
+
+def test_dropout_is_suggested_only_where_the_network_has_it() -> None:
+    for name, has in (("resnet18", False), ("lenet5", False), ("mobilenet_v2", True), ("vit_small", True)):
+        assert ("task.dropout" in suggested(pictures(side=80), network=name, weights="none")) == has, name
+        settings = {"network": name, "size": 64 if name != "lenet5" else 32}
+        for share in (0.0, 0.3):
+            task = task_for(pictures(), **settings, dropout=share)
+            found = [finding.message for finding in task.findings(pictures()) if finding.code == "dropout-idle"]
+            told = [f"task.dropout is 0.3, but {name} has no dropout: nothing is dropped."]
+            assert found == (told if share and not has else [])
+
+
 def test_grey_pictures_go_into_a_colour_network(preset: weights.Preset, monkeypatch: pytest.MonkeyPatch) -> None:
     """As three equal channels, or folded into one; where all channels are normalised alike, both are the same."""
     monkeypatch.setitem(weights.PRESETS, preset.name, replace(preset, mean=(0.4,) * 3, std=(0.2,) * 3))
@@ -458,7 +499,15 @@ def test_it_is_said_which_weights_are_used_or_that_there_are_none(preset: weight
     assert said(**with_weights, transfer="head") == notice + "Only its head is trained."
     assert said(**with_weights, transfer="last-3") == notice + "Its head and 3 stages before it are trained."
     assert said(**with_weights, transfer="all") == notice + "All of it is trained."
-    assert said(weights="none") == "From scratch: task.weights is none."
+    varied = " Pictures are varied (task.augment), so each epoch passes them through the frozen part anew."
+    vary = {"strength": 1.0, "flip": 0.0}
+    assert said(**with_weights, transfer="head", augment=vary) == notice + "Only its head is trained." + varied
+    assert said(**with_weights, transfer="all", augment=vary) == notice + "All of it is trained."
+    unused = f"From scratch: the weights {preset.name} in {cache} are not used."
+    assert said(weights="none") == said(weights="none", network=preset.network) == unused
+    other = f"No weights of resnet18 in {cache}: from scratch. To fetch some: orthogon weights get resnet18_torchvision"
+    assert said(weights="none", network="resnet18") == other
+    assert said(weights="none", network="lenet5") == f"No weights of lenet5 in {cache}: from scratch."
     below = len(stages(task_for(pictures(side=80), size=64, **with_weights).network())) - 1
     whole = f"All of it is trained: its head and the {below} stages before it."
     for count in (below, 99):

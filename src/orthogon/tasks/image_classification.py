@@ -25,7 +25,7 @@ from orthogon.data.loader import FileLoader, MemoryLoader, num_batches
 from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
-from orthogon.models import image_networks
+from orthogon.models import image_networks, takes_dropout
 from orthogon.models.convnet import ConvNet
 from orthogon.models.image_network import PixelNetwork, stages
 from orthogon.models.weights import PRESETS, Preset, cache_folder
@@ -197,7 +197,9 @@ class ImageClassification(Task):
                 del chosen[f"task.{key}"]
         if transfer.preset_of(weights) is not None:
             chosen["task.channels"] = 3  # a grey picture is three equal channels to them
-        if (self.config.transfer or chosen["task.transfer"]) == "head":
+        if not takes_dropout(name):
+            del chosen["task.dropout"]
+        if (self.config.transfer or chosen["task.transfer"]) == "head" and not self.config.augment.asked:
             # then the frozen part needs to see each picture only once
             chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
         return chosen
@@ -214,6 +216,7 @@ class ImageClassification(Task):
 
     def findings(self, train: Examples) -> list[Finding]:
         found = [*contradicting_augmentation(train, self.config.augment), *self._contradicting_views(train)]
+        found += self._idle_dropout()
         found += self._strange_weights()
         preset = transfer.preset_of(self.config.weights)
         n = sum(target is not None for target in train.targets())
@@ -237,6 +240,15 @@ class ImageClassification(Task):
                 found.append(Finding("damaged-weights", "warning", message, 1, (error.where,), error.remedy))
         return found
 
+    def _idle_dropout(self) -> list[Finding]:
+        """Dropout is declared for a network that has none."""
+        share, name = self.config.dropout, self.config.network or CONVNET
+        if not share or takes_dropout(name):
+            return []
+        message = f"task.dropout is {share:g}, but {name} has no dropout: nothing is dropped."
+        remedy = "Leave task.dropout out, or set task.network to one that has it."
+        return [Finding("dropout-idle", "warning", message, 1, ("task.dropout",), remedy)]
+
     def _contradicting_views(self, train: Examples) -> list[Finding]:
         """Mirror images are looked at to answer, and those of some classes are no longer of their class."""
         mirrored = sided(sorted({str(target) for target in train.targets() if target is not None}))
@@ -250,14 +262,21 @@ class ImageClassification(Task):
         config = self.config
         if config.weights not in (None, transfer.NONE):
             said = self.preset.notice if self.preset is not None else f"Weights {config.weights}."
-            return f"{said} {self._trained_in_words()}."
+            anew = " Pictures are varied (task.augment), so each epoch passes them through the frozen part anew."
+            varied = config.transfer == "head" and self.augments
+            return f"{said} {self._trained_in_words()}.{anew if varied else ''}"
         if self.size < PHOTO_SIDE:
             return ""
-        if transfer.found_preset()[0] is not None:
-            return "From scratch: task.weights is none."
+        network, folder = config.network or CONVNET, cache_folder()
+        here, _ = transfer.found_preset(None if network == CONVNET else network)
+        if here is not None:
+            return f"From scratch: the weights {here.name} in {folder} are not used."
+        if network != CONVNET:
+            offered = [preset.name for preset in PRESETS.values() if preset.network == network]
+            fetch = f" To fetch some: orthogon weights get {offered[0]}" if offered else ""
+            return f"No weights of {network} in {folder}: from scratch.{fetch}"
         return (
-            f"No pretrained weights in {cache_folder()}: from scratch. To fetch some: orthogon weights get "
-            f"{transfer.OFFERED}"
+            f"No pretrained weights in {folder}: from scratch. To fetch some: orthogon weights get {transfer.OFFERED}"
         )
 
     def _trained_in_words(self) -> str:
