@@ -344,7 +344,7 @@ class Run(run_folder.Run):
             units={each.title: each.unit for each in task.metrics().values()},
             class_names=task.class_names(),
             predict_line=f"orthogon predict NEW -o answers.csv --project {self.project.folder.name}",
-            report_path=str(_near(self.report_path())),
+            report_path=str(near(self.report_path())),
             limits=[(str(limit), limit.kept) for limit in limits_of(self)],
             test_looks=self.project.test_looks(),
             logbook=[
@@ -375,7 +375,7 @@ class Run(run_folder.Run):
 
     def resume_line(self) -> str:
         """The command that continues this run."""
-        return f"orthogon train --resume {int(self.id)} --project {_near(self.project.folder)}"
+        return f"orthogon train --resume {int(self.id)} --project {near(self.project.folder)}"
 
     def changes(self) -> str:
         """What this run changed against the one it came from, else the one before it, in words; empty for the first."""
@@ -576,12 +576,12 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
     chosen = Run(Project.find(project).run(None if name is None else str(name)).folder)
     if chosen.status == "failed":
         why = str(chosen.info.get("why", "")).splitlines() or [""]
-        remedy = f"Train again with another setting: orthogon train --project {_near(chosen.project.folder)}"
+        remedy = f"Train again with another setting: orthogon train --project {near(chosen.project.folder)}"
         raise RunError(f"run {chosen.id} failed: {why[0]}", str(chosen.folder), "\n".join([*why[1:], remedy]))
     if chosen.status == "running":
         raise RunError(f"run {chosen.id} is running", str(chosen.folder), "Wait until it has finished: orthogon runs")
     if not chosen.finished:
-        again = f"It cannot be resumed. Make it anew; see: orthogon runs --project {_near(chosen.project.folder)}"
+        again = f"It cannot be resumed. Make it anew; see: orthogon runs --project {near(chosen.project.folder)}"
         remedy = f"Resume it with: {chosen.resume_line()}" if chosen.resumable else again
         raise RunError(f"run {chosen.id} was {chosen.status}", str(chosen.folder), remedy)
     return chosen
@@ -763,7 +763,7 @@ class Comparison(Shown):
         yield table
         yield from map(Text, changes)
         yield Text(self.refused if self.selection is None else self.selection.reason)
-        yield f"Side by side: {_near(self.write())}"
+        yield f"Side by side: {near(self.write())}"
 
 
 def ensemble(
@@ -1114,7 +1114,7 @@ def _sweep(folder: Path) -> None:
         folder.rmdir()
 
 
-def _near(path: Path) -> Path:
+def near(path: Path) -> Path:
     """The path as seen from the current folder, when it lies inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 

@@ -31,5 +31,5 @@ def run(
         return
     out = console()
     out.print(beside)
-    out.print(f"Run {made.id} holds its members' weights. Its report: {made.report_path()}")
+    out.print(f"Run {made.id} holds its members' weights. Its report: {api.near(made.report_path())}")
     out.print(f"It is as slow as all its members together; to use it: orthogon predict NEW --run {int(made.id)}")

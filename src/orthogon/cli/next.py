@@ -43,4 +43,4 @@ def run(
         print_json({"run": made.id, "parent": chosen.id, "step": step.to_dict(), "outcome": outcome.to_dict()})
     else:
         out.print(outcome)
-        out.print(f"Run {made.id} is in the logbook: orthogon runs. Its report: {made.report_path()}")
+        out.print(f"Run {made.id} is in the logbook: orthogon runs. Its report: {api.near(made.report_path())}")
