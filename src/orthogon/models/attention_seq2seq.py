@@ -6,7 +6,8 @@ Parameters: DateTranslator(37, 11) has 52,960, or 53,472 with the second bias th
 Weights accepted: their own.
 
 Legend: B batch, T_x input length, T_y output length, V_x and V_y sizes of the two alphabets, s the decoder's state,
-a the encoder's states. Both networks answer the same three calls:
+a the encoder's states. Both networks answer the same four calls:
+    encode(tokens)           the encoder's states (B, T_x, 2 n_a), and the backward direction's last one
     forward(tokens)          (B, T_x) int64 -> logits (B, T_y, V_y), each symbol chosen greedily
     attend(tokens)           the same logits, and the weights (B, T_y, T_x) that each output gave to each input
     taught(tokens, targets)  logits (B, T_y, V_y) when the symbols before are the right ones (teacher forcing)
@@ -76,8 +77,7 @@ class DateTranslator(nn.Module):
 
     def attend(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (B, T_y, V_y) and attention weights (B, T_y, T_x)."""
-        one_hot = F.one_hot(tokens, self.input_symbols).to(self.output.weight.dtype)
-        states, _ = self.encoder(self._with_one(one_hot))  # (B, T_x, 2 n_a)
+        states, _ = self.encode(tokens)
         mask = tokens != self.pad if self.mask_pads else None
         prepared = self.attention.prepare(states)
         s = c = states.new_zeros(tokens.shape[0], self.decoder.hidden_size)  # len() would fix the batch on export
@@ -88,6 +88,12 @@ class DateTranslator(nn.Module):
             logits.append(self.output(s))
             seen.append(weights)
         return torch.stack(logits, dim=1), torch.stack(seen, dim=1)
+
+    def encode(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """States of all inputs (B, T_x, 2 n_a), and the backward direction's last state (B, n_a)."""
+        one_hot = F.one_hot(tokens, self.input_symbols).to(self.output.weight.dtype)
+        states, (last, _) = self.encoder(self._with_one(one_hot))
+        return states, last[1]
 
     def taught(self, tokens: Tensor, targets: Tensor) -> Tensor:
         """As `forward`: this network never sees what was written before. Cut to the targets' length."""

@@ -94,6 +94,10 @@ class TabularNet(nn.Module):
 
     def members(self, numbers: Tensor, categories: Tensor) -> Tensor:
         """Every member's outputs: numbers (B, F + flags) float, categories (B, C) int64 -> (k, B, outputs)."""
+        return self.output(self.states(numbers, categories))
+
+    def states(self, numbers: Tensor, categories: Tensor) -> Tensor:
+        """Every member's last hidden layer: (k, B, width)."""
         parts = []
         values, flags = numbers[:, : self.num_numbers], numbers[:, self.num_numbers :]
         if self.num_numbers:
@@ -105,7 +109,7 @@ class TabularNet(nn.Module):
         h = self.scale(torch.cat(parts, 1))  # (k, B, D)
         for layer, rectifier in zip(self.hidden, self.rectifiers, strict=True):
             h = self.dropout(rectifier(layer(h)))
-        return self.output(h)
+        return h
 
     def forward(self, numbers: Tensor, categories: Tensor) -> Tensor:
         """(B, outputs): logits of the members' mean probability, and the members' mean value."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # listing runs must not wait for torch and pydantic
 
     from orthogon.data.examples import Examples, Finding, Splits
     from orthogon.metrics.score import Scores
+    from orthogon.metrics.select import Threshold
     from orthogon.project.config import ProjectConfig
     from orthogon.tasks.task import Answers, Baseline, Task
     from orthogon.training.loop import FitResult
@@ -512,7 +513,6 @@ class Project:
             started: reading of the monotonic clock, moved back by the time of earlier sessions.
             facts: more to write into run.json.
         """
-        from orthogon.metrics.select import at_threshold
         from orthogon.run import decide
         from orthogon.run.cost import measure
         from orthogon.training.device import choose_device
@@ -522,20 +522,9 @@ class Project:
         run.note(cost=measure(task, run.network(), run.folder / "weights.safetensors", device))
         tell({"event": "stage", "stage": "measuring"})
         metric = config.metrics.optimise or next(iter(task.metrics()))
-        measured: dict[str, tuple[Answers, Scores]] = {}
-        for name, ids in self._measured(task, examples, splits, config.seed).items():
-            part = examples.take(ids)
-            answers = task.answers(run.network(), part, ids)
-            scores = task.score(answers, part)
-            measured[name] = answers, decide.with_costs(scores, task.class_names(), config.metrics.class_costs)
-        threshold = None
-        if "dev" in measured:
-            positive = 1 if task.positive is None else task.class_names().index(task.positive)
-            threshold = decide.threshold_for(measured["dev"][1], task.metrics()[metric], positive)
-        for name, (answers, scores) in measured.items():
-            if threshold is not None:
-                answers = decide.answers_at(answers, task.class_names(), threshold)
-                scores = at_threshold(scores, threshold)
+        parts = self._measured(task, examples, splits, config.seed)
+        found, threshold = measured(task, run.network(), examples, parts, config)
+        for name, (answers, scores) in found.items():
             run.save_split(name, answers, scores)
         if threshold is not None:
             run.note(threshold=threshold.to_dict())
@@ -662,12 +651,50 @@ class Project:
         return run
 
     def _measured(self, task: Task, examples: Examples, splits: Splits, seed: int) -> dict[str, NDArray[np.int64]]:
-        """Ids to answer and score: every held-out part, and a stratified sample of train."""
-        train = splits["train"]
-        if len(train) > MEASURED_TRAIN:
-            train = stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
+        """Ids to answer and score: every held-out part, and a sample of train."""
+        train = measured_train(task, examples, splits, seed)
         held_out = {name: splits[name] for name in ("train_dev", "dev", "test") if name in splits}
         return {"train": train, **{name: ids for name, ids in held_out.items() if len(ids)}}
+
+
+def measured_train(task: Task, examples: Examples, splits: Splits, seed: int) -> NDArray[np.int64]:
+    """Ids of train on which the training error is measured: all, or a stratified sample."""
+    train = splits["train"]
+    if len(train) <= MEASURED_TRAIN:
+        return train
+    return stratified_sample(train, task.strata(examples.take(train)), MEASURED_TRAIN, seed)
+
+
+def measured(
+    task: Task, network: nn.Module, examples: Examples, parts: Mapping[str, NDArray[np.int64]], config: ProjectConfig
+) -> tuple[dict[str, tuple[Answers, Scores]], Threshold | None]:
+    """Answers and Scores of each part, as the config counts mistakes, and the threshold that dev chose, if one.
+
+    Args:
+        network: as it answers, in eval mode.
+        parts: name -> ids; by "dev" the threshold is chosen, which then holds for all.
+    """
+    from orthogon.metrics.select import at_threshold
+    from orthogon.run import decide
+
+    found: dict[str, tuple[Answers, Scores]] = {}
+    for name, ids in parts.items():
+        part = examples.take(ids)
+        answers = task.answers(network, part, ids)
+        scores = task.score(answers, part)
+        found[name] = answers, decide.with_costs(scores, task.class_names(), config.metrics.class_costs)
+    if "dev" not in found:
+        return found, None
+    metric = task.metrics()[config.metrics.optimise or next(iter(task.metrics()))]
+    positive = 1 if task.positive is None else task.class_names().index(task.positive)
+    threshold = decide.threshold_for(found["dev"][1], metric, positive)
+    if threshold is not None:
+        names = task.class_names()
+        found = {
+            name: (decide.answers_at(answers, names, threshold), at_threshold(scores, threshold))
+            for name, (answers, scores) in found.items()
+        }
+    return found, threshold
 
 
 def refuse_unlike(members: Sequence[Run]) -> None:
@@ -817,4 +844,4 @@ def stratified_sample(ids: NDArray[np.int64], strata: NDArray[Any] | None, size:
     return np.sort(np.concatenate(chosen))
 
 
-__all__ = ["FILE", "Project", "default_folder", "stratified_sample"]
+__all__ = ["FILE", "Project", "default_folder", "measured", "measured_train", "stratified_sample"]

@@ -462,6 +462,16 @@ class ImageClassification(Task):
             np.arange(len(examples)) if ids is None else ids,
         )
 
+    def features(self, network: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        bare = network.network if isinstance(network, Views) else network
+
+        def seen(first: int, stop: int) -> NDArray[np.float32]:
+            images = self._pixels(examples, np.arange(first, stop)).to(_device(bare)).float()
+            found: NDArray[np.float32] = transfer.before_head(bare, images).flatten(1).cpu().numpy()
+            return found
+
+        return np.concatenate(list(self.halving.pieces(seen, len(examples), self.eval_batch, "computing features")))
+
     def score(self, answers: Answers, examples: Examples) -> Scores:
         return self._scores(answers.values["probs"], examples, answers.ids)
 

@@ -296,6 +296,20 @@ class Seq2Seq(Task):
             return tokens
         return tokens[:, : int((tokens != PAD).sum(dim=1).max().item())]
 
+    def features(self, network: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        """(n, states) the encoder's states of the input, averaged over its symbols."""
+        sources = [str(example.input) for example in examples]
+
+        def seen(first: int, stop: int) -> NDArray[np.float32]:
+            tokens = self._trim(self.encode(sources[first:stop]).to(_device(network)))
+            states, _ = network.eval().encode(tokens)  # type: ignore[operator]
+            real = (tokens != PAD).unsqueeze(-1)
+            found: NDArray[np.float32] = ((states * real).sum(1) / real.sum(1).clamp_min(1)).cpu().numpy()
+            return found
+
+        with torch.inference_mode():
+            return np.concatenate(list(self.halving.pieces(seen, len(sources), ANSWER_BATCH, "computing features")))
+
     def score(self, answers: Answers, examples: Examples) -> Scores:
         nll, tokens = answers.values.get("nll"), answers.values.get("tokens")
         loss = None if nll is None or tokens is None else nll / np.maximum(tokens, 1)

@@ -339,6 +339,26 @@ class Tabular(Task):
     def _multilabel(self) -> bool:
         return len(self.targets) > 1 and all(target.kind == "binary" for target in self.targets)
 
+    def features(self, network: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        """(n, width) the last hidden layer, averaged over the implicit members."""
+        assert isinstance(network, TabularNet)
+        like = next(network.parameters())
+        network.eval()
+        parts = [np.zeros((0, network.output.weight.shape[-2]), np.float32)]
+        with torch.inference_mode():
+            for x, c in self._chunks(examples):
+                numbers, categories = torch.as_tensor(x), torch.as_tensor(c)
+
+                def seen(
+                    first: int, stop: int, numbers: Tensor = numbers, categories: Tensor = categories
+                ) -> NDArray[np.float32]:
+                    h = network.states(numbers[first:stop].to(like), categories[first:stop].to(like.device))
+                    found: NDArray[np.float32] = h.mean(0).float().cpu().numpy()
+                    return found
+
+                parts += self.halving.pieces(seen, len(numbers), _rows_at_once(network), "computing features")
+        return np.concatenate(parts)
+
     def score(self, answers: Answers, examples: Examples) -> Scores:
         """Records as `metrics.classification` and `metrics.regression` name them; rows without any label are left out.
 

@@ -185,6 +185,14 @@ class Task(ABC):
         return (self.answers(network, chunk) for chunk in chunks)
 
     @abstractmethod
+    def features(self, network: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        """(n, d) what the network has made of each input just before its last layer; what it takes for alike is near.
+
+        Args:
+            network: as `network` makes it, trained, in eval mode; of several looks at an input the plain one counts.
+        """
+
+    @abstractmethod
     def score(self, answers: Answers, examples: Examples) -> Scores:
         """One record per unit. Always: "loss" (n,), the optimised quantity in nats or squared units."""
 

@@ -434,11 +434,20 @@ def _kept(file: Path, parts: Callable[[], Iterator[np.ndarray[Any, Any]]], n: in
     return True
 
 
+def before_head(network: nn.Module, images: Tensor) -> Tensor:
+    """What reaches the head of an image network, dropout before it aside, for these pictures, in eval mode."""
+    return _inputs_of(tail(network)[0], network, images)
+
+
 def _through(transfer: Transfer, images: Tensor) -> Tensor:
     """The inputs of the tail for these pictures; the network is in eval mode meanwhile."""
+    return _inputs_of(transfer.tail[0], transfer.network, images)
+
+
+def _inputs_of(layer: nn.Module, network: nn.Module, images: Tensor) -> Tensor:
     kept: list[Tensor] = []
-    network, training = transfer.network, transfer.network.training
-    hook = transfer.tail[0].register_forward_pre_hook(lambda layer, inputs: kept.append(inputs[0]))
+    training = network.training
+    hook = layer.register_forward_pre_hook(lambda _, inputs: kept.append(inputs[0]))
     try:
         with torch.inference_mode():
             network.eval()(images)
