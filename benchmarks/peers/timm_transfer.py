@@ -6,13 +6,16 @@ It runs in an environment of its own and is never imported by ours:
     peer/bin/python benchmarks/peers/timm_transfer.py SPLITS.json --weights WEIGHTS.safetensors --minutes 1
 
 SPLITS.json holds {"classes": [...], "train": [[path, class], ...], "dev": ..., "test": ..., "mirror": bool}; it is what
-`transfer_quality.py` writes. The last line of the output is JSON: dev and test error, updates, seconds of training.
+`transfer_quality.py` writes. The last line of the output is JSON: dev and test error, updates, epochs, and the seconds
+of training by the processor and by the clock.
 
 Recipe: timm's fine-tuning habits, namely `create_model("mobilenetv2_100")`, all layers trained; `create_transform` with
 crops of 35 to 100 % of the area, colour jitter 0.4 and mirroring where it keeps the class;
 `LabelSmoothingCrossEntropy`; `create_optimizer_v2` with AdamW at 1e-3 (head and body alike), weight decay 0.05 off
-norms and biases; timm's cosine to zero, driven by the share of the minutes that is gone. The clock starts at the first
-batch; reading pictures counts.
+norms and biases; timm's cosine to zero, driven by the share of the minutes that is gone.
+
+A minute is one of as many cores as there are threads: 60 x threads seconds of the processor, those of workers among
+them, so that other work on the machine takes nothing from it. It starts at the first batch; reading pictures counts.
 The weights come from TensorFlow, so the network pads as TensorFlow does and takes pixels as x / 127.5 - 1.
 """
 
@@ -20,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 
@@ -71,6 +75,11 @@ def network_of(weights: str | None, num_classes: int) -> torch.nn.Module:
     return network
 
 
+def cpu_seconds() -> float:
+    """Of this process, its threads and the children that have ended."""
+    return sum(os.times()[:4])
+
+
 @torch.inference_mode()
 def error(network: torch.nn.Module, loader: DataLoader) -> float:
     network.eval()
@@ -87,7 +96,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--workers", type=int, default=1, help="processes that read pictures beside the training")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -109,15 +117,14 @@ def main() -> None:
         options.batch,
         shuffle=True,
         drop_last=True,
-        num_workers=options.workers,
-        persistent_workers=options.workers > 0,
+        num_workers=0,  # what workers take is known only once they have ended
     )
     network = network_of(options.weights, len(classes))
     optimiser = create_optimizer_v2(network, opt="adamw", lr=options.lr, weight_decay=0.05)
     schedule = CosineLRScheduler(optimiser, t_initial=TICKS, t_in_epochs=False)
     loss_of = LabelSmoothingCrossEntropy(0.1)
-    budget, updates, spent = 60 * options.minutes, 0, 0.0
-    start = time.perf_counter()
+    budget, updates, spent = 60 * options.threads * options.minutes, 0, 0.0
+    start, wall = cpu_seconds(), time.perf_counter()
     while spent < budget:
         network.train()
         for images, labels in train:
@@ -125,14 +132,16 @@ def main() -> None:
             loss_of(network(images), labels).backward()
             optimiser.step()
             updates += 1
-            spent = time.perf_counter() - start
+            spent = cpu_seconds() - start
             if spent >= budget:
                 break
             schedule.step_update(int(TICKS * spent / budget))
+    wall = time.perf_counter() - wall
     found = {
         split: error(network, DataLoader(Pictures(splits[split], classes, plain), 64)) for split in ("dev", "test")
     }
-    print(json.dumps({**found, "updates": updates, "seconds": round(spent, 1), "timm": timm.__version__}))
+    found |= {"updates": updates, "epochs": round(updates / len(train), 1), "timm": timm.__version__}
+    print(json.dumps(found | {"cpu_seconds": round(spent, 1), "wall_seconds": round(wall, 1)}))
 
 
 if __name__ == "__main__":

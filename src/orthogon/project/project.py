@@ -287,6 +287,7 @@ class Project:
         knob: str | None = None,
         expected: Mapping[str, Any] | None = None,
         listen: Listener | None = None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> Run:
         """Train a new run from a config.
 
@@ -294,6 +295,7 @@ class Project:
             config: as written or overridden; what it leaves open is chosen from the data and written into the run.
             parent, knob, expected: the run this one steps from, the knob turned, and the gain expected of it.
             listen: called with an event (a dict with "event") at each stage and during training.
+            clock: seconds, by which training.minutes are counted; on a busy machine perhaps those of the processor.
         Returns:
             The run: finished, or interrupted by Ctrl-C with a checkpoint to resume from.
         Raises:
@@ -302,7 +304,7 @@ class Project:
         if self._follows():
             return self._follow(config, resume=False)
         tell = listen or (lambda event: None)
-        clock = time.monotonic()
+        began = time.monotonic()
         examples, task, splits, key, findings, config = self.prepare(config, tell)
         run = Run.create(
             self.folder / "runs",
@@ -327,7 +329,7 @@ class Project:
             if hasattr(examples, "schema"):
                 write_json(run.folder / "schema.json", examples.schema())
             run.save_task(task)  # last: from here on the run can be resumed
-            self._fit_and_seal(run, task, examples, splits, config, tell, clock, resume=False)
+            self._fit_and_seal(run, task, examples, splits, config, tell, began, resume=False, clock=clock)
         return run
 
     def _changed(self, config: ProjectConfig, parent: str | None) -> str:
@@ -356,7 +358,7 @@ class Project:
             return self._follow(parse(run.config), resume=True)
         self._refuse_to_resume(run)
         tell = listen or (lambda event: None)
-        clock = time.monotonic()
+        began = time.monotonic()
         config = parse(run.config)
         examples = self.read(config)
         if examples.fingerprint() != run.info["fingerprint"]:
@@ -374,7 +376,7 @@ class Project:
         with run.at_work(), status_when_stopped(run):
             run.note(status="running")
             tell({"event": "resume", "run": run.id})
-            self._fit_and_seal(run, run.task(), examples, splits, config, tell, clock, resume=True)
+            self._fit_and_seal(run, run.task(), examples, splits, config, tell, began, resume=True)
         return run
 
     def prepare(
@@ -451,8 +453,9 @@ class Project:
         splits: Splits,
         config: ProjectConfig,
         tell: Listener,
-        clock: float,
+        began: float,
         resume: bool,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         import torch
 
@@ -475,7 +478,7 @@ class Project:
             distributed.from_first([int(run.id)], device)  # the other processes wait for it in `_follow`
             objective = task.objective(network, train, dev, config.training)
             if not resume:
-                planned = plan(objective, config.training)
+                planned = plan(objective, config.training, clock)
                 run.note(planned_steps=planned.steps)
                 tell({"event": "plan", "text": str(planned)})
             result: FitResult = fit(
@@ -486,14 +489,15 @@ class Project:
                 resume=resume,
                 listen=tell,
                 expected_loss=task.expected_loss(),
+                clock=clock,
             )
         del objective, train, dev  # what they hold must not stand beside the baselines
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}
         earlier = run.info.get("seconds", 0.0)
         if result.status == "interrupted":
-            run.note(status="interrupted", seconds=round(earlier + time.monotonic() - clock, 2), **facts)
+            run.note(status="interrupted", seconds=round(earlier + time.monotonic() - began, 2), **facts)
             return
-        self._seal(run, task, network, examples, splits, config, tell, started=clock - earlier, facts=facts)
+        self._seal(run, task, network, examples, splits, config, tell, started=began - earlier, facts=facts)
 
     def _seal(
         self,

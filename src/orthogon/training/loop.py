@@ -121,7 +121,7 @@ class _Training:
             if config.preflight:
                 self._preflight(expected_loss)
             if config.lr_race is True:
-                (lr,) = distributed.from_first([lr_race(self.objective, config)], self.device)
+                (lr,) = distributed.from_first([lr_race(self.objective, config, clock=self.clock)], self.device)
                 self._set_lr(lr)
             steps, timed_out = budget(config, self.steps_per_epoch, self.learner, self.clock, self.started)
             self.progress.total_steps, self.progress.ends_as = steps, "budget" if timed_out else "finished"
@@ -159,7 +159,7 @@ class _Training:
             self.learner = Learner(self.objective, config, self.steps_per_epoch, self.device, self.seed)
 
     def _preflight(self, expected_loss: float | None) -> None:
-        for found in preflight(self.objective, self.config, expected_loss):
+        for found in preflight(self.objective, self.config, expected_loss, self.clock):
             what = {"code": found.code, "severity": found.severity, "message": found.message, "remedy": found.remedy}
             self.journal.tell({"event": "preflight", **what})
             if found.severity == "error":
