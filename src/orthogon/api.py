@@ -347,19 +347,28 @@ class Run(run_folder.Run):
             report_path=str(near(self.report_path())),
             limits=[(str(limit), limit.kept) for limit in limits_of(self)],
             test_looks=self.project.test_looks(),
-            logbook=[
-                {
-                    "run": row["run"],
-                    "when": row["created"],
-                    "what": row["what"],
-                    "error": row["dev_error"] if row["metric"] in (None, metric.name) else f"of {row['metric']}",
-                }
-                for row in self.project.table()
-            ],
+            logbook=self._logbook(),
             examples=examples,
         )
         self.__dict__["_report_data"] = data
         return data
+
+    def _logbook(self) -> list[dict[str, Any]]:
+        """A row a run of the project: run, when, what, error on dev by this run's metric, outcome of a step."""
+        outcomes = {entry["run"]: entry for entry in self.project.logbook() if entry["event"] == "step taken"}
+        rows = []
+        for row in self.project.table():
+            comparable = row["metric"] in (None, self.metric.name)
+            rows.append(
+                {
+                    "run": row["run"],
+                    "when": row["created"],
+                    "what": row["what"],
+                    "error": row["dev_error"] if comparable else f"of {row['metric']}",
+                    "outcome": outcomes.get(row["run"]),
+                }
+            )
+        return rows
 
     # -- words --------------------------------------------------------------------------------------------------
 

@@ -75,7 +75,7 @@ class ReportData:
         ending: what ended the training before its end, one sentence.
         limits: what metrics.satisfice asks and what the run has, in words, with whether it is kept.
         test_looks: how often the test set has been scored in this project.
-        logbook: rows of the project's runs: run, when, what, error (0-best), note.
+        logbook: rows of the project's runs: run, when, what, error (0-best), outcome (of a step, as plain values).
         examples: False leaves the user's pictures, rows, strings and places in their files out.
     """
 

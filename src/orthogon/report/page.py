@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from orthogon.report import pictures, plots, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
 from orthogon.report.render import TAKE, clip, flatten, render
+from orthogon.report.timeline import timeline
 from orthogon.run.folder import write_text
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def page(data: ReportData) -> str:
         "importances": _importances(data),
         "sizes": _sizes(data),
         "findings": _findings(data),
-        "logbook": _logbook(data.logbook, data.measure.unit),
+        "timeline": timeline(data.logbook, unit, data.run),
         "config": flatten(data.config),
         "environment": flatten({key: value for key, value in data.info.items() if key not in ("files", "config")}),
     }
@@ -108,7 +109,7 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("worst", "Worst cases", s["cases"]),
         ("looks", "What it looks at", s["importances"] or s["looks"]),
         ("data", "Data", s["sizes"] or s["findings"]),
-        ("logbook", "Logbook", s["logbook"]),
+        ("logbook", "Logbook", s["timeline"]),
         ("setup", "Set-up", s["config"] or s["environment"] or data.predict_line),
         ("words", "Words", True),
     ]
@@ -555,15 +556,3 @@ def _findings(data: ReportData) -> list[dict[str, str]]:
             {"severity": finding.severity, "message": clip(finding.message), "places": places, "remedy": finding.remedy}
         )
     return shown
-
-
-def _logbook(rows: Iterable[Mapping[str, Any]], unit: str) -> dict[str, Any] | None:
-    recent = [
-        {key: words.error(value, unit) if isinstance(value, float) else value for key, value in row.items()}
-        for row in list(rows)[-100:]
-    ]
-    if not recent:
-        return None
-    columns = list(dict.fromkeys(key for row in recent for key, value in row.items() if value is not None))
-    cells = [[clip("" if row.get(c) is None else str(row[c]), 200) for c in columns] for row in recent]
-    return {"columns": columns, "rows": cells}
