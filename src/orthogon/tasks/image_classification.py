@@ -37,9 +37,11 @@ from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.distributed import rank, world
 from orthogon.training.objective import LossSum, Objective
+from orthogon.training.space import MAIN, SHAPE, Parameter, Space, around, dropout, layers, smoothing
 
 LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
 CONVNET = "convnet"
+MOST_STAGES = 6  # of convnet
 PHOTO_SIDE = 64  # side that larger pictures are brought to
 EVAL_BATCH, FEWEST_AT_ONCE = 256, 16  # pictures answered at once; fewer where they are larger
 EVAL_SIDE, ZOO_EVAL_SIDE = 64, 32  # up to which it is EVAL_BATCH; tensors of the wide zoo then stay below 32 MiB
@@ -84,7 +86,9 @@ class ImageClassificationConfig(TaskConfig):
         None, gt=0, description="Of convnet: channels of the first stage; each further stage has twice as many."
     )
     depth: int | None = Field(None, gt=0, description="Of convnet: residual blocks a stage.")
-    stages: int | None = Field(None, gt=0, le=6, description="Of convnet: stages; each but the first halves the side.")
+    stages: int | None = Field(
+        None, gt=0, le=MOST_STAGES, description="Of convnet: stages; each but the first halves the side."
+    )
     stem_stride: Literal[1, 2, 4] | None = Field(None, description="Of convnet: stride of the first convolution.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Share of features dropped before the last layer.")
 
@@ -203,6 +207,21 @@ class ImageClassification(Task):
             # then the frozen part needs to see each picture only once
             chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
         return chosen
+
+    def search_space(self, training: TrainingConfig) -> Space:
+        config, space = self.config, super().search_space(training)
+        if config.network == CONVNET and config.weights in (None, transfer.NONE):
+            if config.width is not None:
+                space["task.width"] = around(config.width, MAIN, least=8)
+            if config.depth is not None:
+                space["task.depth"] = layers(config.depth)
+            if config.stages is not None:
+                space["task.stages"] = layers(config.stages, more=1, most=MOST_STAGES)
+        if takes_dropout(config.network or CONVNET):
+            space["task.dropout"] = dropout(config.dropout)
+        space["task.augment.strength"] = Parameter("linear", 0.0, 1.0, SHAPE, config.augment.strength)
+        space["training.label_smoothing"] = smoothing(training)
+        return space
 
     def _network_and_weights(self, side: int) -> tuple[str, str]:
         """As the config says, and where it does not: pretrained weights that lie here, for pictures large enough."""

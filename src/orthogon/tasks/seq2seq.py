@@ -24,6 +24,7 @@ from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.distributed import rank, world
 from orthogon.training.objective import LossSum, Objective
+from orthogon.training.space import MAIN, SHAPE, Parameter, Space, around, dropout, smoothing
 
 PAD, UNKNOWN = 0, 1  # input symbols; characters follow
 NOT_A_SYMBOL = -100  # target padding; what cross_entropy ignores
@@ -98,6 +99,20 @@ class Seq2Seq(Task):
             "training.epochs": int(np.clip((150_000 if exercise else 48_000) / max(n, 1), 4, 60)),
             "training.clip_norm": 1.0,
         }
+
+    def search_space(self, training: TrainingConfig) -> Space:
+        config, space = self.config, super().search_space(training)
+        for key, tier in (("encoder_size", MAIN), ("decoder_size", MAIN), ("attention_size", SHAPE)):
+            value = getattr(config, key)
+            if value is not None:
+                space[f"task.{key}"] = around(value, tier, least=4)
+        if config.network == "attention":
+            space["task.cell"] = Parameter("choice", tier=SHAPE, default=config.cell, choices=("lstm", "gru"))
+            space["task.dropout"] = dropout(config.dropout)
+            if config.embedding_size is not None:
+                space["task.embedding_size"] = around(config.embedding_size, SHAPE, least=4)
+        space["training.label_smoothing"] = smoothing(training)
+        return space
 
     def fit(self, train: Examples) -> None:
         sources, targets = _strings(train)

@@ -47,6 +47,7 @@ from orthogon.nn.tabular import quantile_edges
 from orthogon.tasks.task import Answers, Baseline, Card, Importance, TargetShown, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.objective import LossSum, Objective
+from orthogon.training.space import MAIN, SHAPE, Space, around, dropout, layers, smoothing
 
 FIT_ROWS = 500_000  # medians, levels and bins are learned from at most so many rows of train
 CHUNK_ROWS = 100_000  # rows encoded at once
@@ -230,6 +231,19 @@ class Tabular(Task):
             **{f"task.{key}": value for key, value in suggested_sizes(n).items()},
             **{f"training.{key}": value for key, value in suggested_training(n).items()},
         }
+
+    def search_space(self, training: TrainingConfig) -> Space:
+        config, space = self.config, super().search_space(training)
+        if config.width is not None:
+            space["task.width"] = around(config.width, MAIN, least=4)
+        if config.depth is not None:
+            space["task.depth"] = layers(config.depth)
+        space["task.dropout"] = dropout(config.dropout)
+        if config.number_size is not None and config.number_embedding != "none":
+            space["task.number_size"] = around(config.number_size, SHAPE, factor=2)
+        if config.targets is not None and "regression" not in config.targets.values():
+            space["training.label_smoothing"] = smoothing(training)
+        return space
 
     def fit(self, train: Examples) -> None:
         train = _table(train)

@@ -24,6 +24,7 @@ from orthogon.metrics.score import Metric, Scores
 from orthogon.training.config import TrainingConfig
 from orthogon.training.halving import Halving
 from orthogon.training.objective import Objective
+from orthogon.training.space import Space, training_space
 
 
 class TaskConfig(BaseModel):
@@ -125,6 +126,14 @@ class Task(ABC):
     @abstractmethod
     def suggest(self, train: Examples) -> dict[str, Any]:
         """Good values for this data, by dotted key ("training.lr", "task.width"): used where the config says None."""
+
+    def search_space(self, training: TrainingConfig) -> Space:
+        """What may be varied to make it better, by dotted key: the training's, and what the task adds of its own.
+
+        Args:
+            training: resolved, as this task's own config is; limits lie around what they hold.
+        """
+        return training_space(training)
 
     def findings(self, train: Examples) -> list[Finding]:
         """What the configured system makes noteworthy in train, beside what the data's own checks found."""
