@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orthogon.errors import OrthogonError
     from orthogon.estimators import OrthogonClassifier, OrthogonMultiLabelClassifier, OrthogonRegressor
     from orthogon.project import Project
+    from orthogon.strategy.attribution import attribute_pipeline, attribute_search
     from orthogon.strategy.diagnosis import Diagnosis
 
 __version__ = "0.1.0"
@@ -32,6 +33,8 @@ _HOME = {
     "Step": "orthogon.api",
     "Project": "orthogon.project",
     "Diagnosis": "orthogon.strategy.diagnosis",
+    "attribute_pipeline": "orthogon.strategy.attribution",
+    "attribute_search": "orthogon.strategy.attribution",
     "OrthogonClassifier": "orthogon.estimators",
     "OrthogonRegressor": "orthogon.estimators",
     "OrthogonMultiLabelClassifier": "orthogon.estimators",
@@ -47,6 +50,8 @@ __all__ = [
     "Project",
     "Run",
     "Step",
+    "attribute_pipeline",
+    "attribute_search",
     "compare",
     "ensemble",
     "load",

@@ -206,7 +206,7 @@ def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
     return float(min(1.0, up_to + below))  # 2 P(X <= fewer) - P(X = fewer)
 
 
-def _paired_proportions(later: NDArray[Any], earlier: NDArray[Any]) -> Estimate:
+def paired_proportions(later: NDArray[Any], earlier: NDArray[Any]) -> Estimate:
     """Share wrong of one system minus that of another on the same units.
 
     Args:
@@ -473,7 +473,7 @@ def paired_difference(a: Scores, b: Scores, metric: Metric, *, draws: int = DRAW
     _require_units(a)
     groups = _group_codes(a.groups)
     if metric.kind == "proportion" and metric.record is not None and groups is None:
-        return _paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (b, a)))
+        return paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (b, a)))
     value, bounds = metric.error(b) - metric.error(a), possible(metric, difference=True)
     if num_units(a) < 2:
         return unknown(value, len(a), bounds)
@@ -494,7 +494,7 @@ def against_mean(system: Scores, others: Sequence[Scores], metric: Metric, *, se
     _require_units(system)
     if metric.kind == "proportion" and metric.record is not None and _group_codes(system.groups) is None:
         wrong, *wrongs = (np.asarray(each.records[metric.record]) > 0.5 for each in (system, *others))
-        return _paired_proportions(wrong, np.mean(wrongs, axis=0)).interval()
+        return paired_proportions(wrong, np.mean(wrongs, axis=0)).interval()
     value = metric.error(system) - float(np.mean([metric.error(each) for each in others]))
     bounds = possible(metric, difference=True)
     if num_units(system) < 2:
