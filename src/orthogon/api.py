@@ -32,6 +32,7 @@ from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
 from orthogon.strategy import advice, mistakes
+from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
 from orthogon.strategy.knobs import Ending
 
@@ -220,6 +221,28 @@ class Run(run_folder.Run):
         """What the checks of the data found to give the target away, and what to do about it."""
         leaks = ("leakage-column", "leakage-sum")
         return [f"{found.message} {found.remedy}" for found in self.findings() if found.code in leaks]
+
+    def multiply_adds(self, overrides: Mapping[str, Any]) -> float | None:
+        """Of the network under these overrides, for one example, forward; None where it cannot be built."""
+        if not overrides:
+            return float(self.info["cost"]["multiply_adds"]) if "cost" in self.info else None
+        from orthogon.models.describe import describe
+
+        values = json.loads(json.dumps(self.config))
+        for key, value in overrides.items():
+            put(values, key, value)
+        try:
+            task = self.task_as(values)
+            return float(describe(task.network(), task.example_inputs(1)).multiply_adds)
+        except (OrthogonError, RuntimeError, ValueError):  # a config that no network can be made of is never proposed
+            return None
+
+    def _hints(self) -> dict[str, str]:
+        """Knob -> how many examples a person should bring, and of which classes or groups: those that fail most."""
+        more = self.info["split_sizes"].get("train", 0) // 2
+        weakest = self.mistakes(self._judged).weakest()
+        which = f" Begin where it fails most: {weakest}." if weakest else ""
+        return {knob: f"In rounds, the first of about {advice.about(more)}.{which}" for knob in advice.BY_EXAMPLES}
 
     # -- use ----------------------------------------------------------------------------------------------------
 
@@ -610,6 +633,9 @@ def next_steps(run: Run, k: int = 3) -> list[Step]:
         history=history,
         ending=run.ending(),
         leaks=run._leaks(),
+        beliefs=shipped().after(run.project.logbook()),
+        multiply_adds=run.multiply_adds,
+        hints=run._hints(),
     )
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
 

@@ -147,7 +147,8 @@ def test_a_healthy_run_says_so_and_steps_come_with_their_note(digits: ReportData
     assert "Nothing limits it." in printed(next_steps([], "Nothing limits it."))
     text = printed(next_steps(digits.steps, "At most the gap.", "%"))
     first = digits.steps[0]
-    assert f"1  {first.knob}  at most " in text
+    assert f"1  {first.knob}  expected " in text
+    assert f"Wrong if {first.wrong_if}" in " ".join(text.split())
     assert "At most the gap." in text
 
 

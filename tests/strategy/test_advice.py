@@ -8,6 +8,7 @@ import pytest
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
 from orthogon.strategy.advice import Outcome, measure_step, next_steps, note
+from orthogon.strategy.beliefs import Belief, Beliefs
 from orthogon.strategy.diagnosis import (
     BIAS,
     DRIFT,
@@ -19,7 +20,7 @@ from orthogon.strategy.diagnosis import (
     VARIANCE,
     diagnose,
 )
-from orthogon.strategy.knobs import KNOBS, Ending, knobs_for, read
+from orthogon.strategy.knobs import KNOBS, LABEL_NOISE, REAL_WORLD, Ending, knobs_for, read
 
 ERROR = classification_metrics(["no", "yes"])["error"]
 TRAINING = {
@@ -30,12 +31,18 @@ TRAINING = {
     "weight_decay": 0.01,
     "label_smoothing": 0.0,
     "patience": None,
+    "ema_decay": None,
+    "lr": 0.003,
+    "batch_size": 64,
+    "optimiser": "adamw",
 }
+VARIED = {"strength": 0.5, "rotation": 10.0, "contrast": 0.2, "brightness": 0.0, "mixup": 0.0, "cutmix": 0.0}
 IMAGES = {
-    "task": {"kind": "image_classification", "width": 32, "depth": 1, "dropout": 0.0, "augment": {"strength": 0.5}},
+    "task": {"kind": "image_classification", "width": 32, "depth": 1, "dropout": 0.0, "augment": VARIED},
     "training": TRAINING,
     "data": {"target_domain": None},
 }
+UNSET = ("training.patience", "training.ema_decay")  # None in a resolved config
 STRINGS = {
     "task": {"kind": "seq2seq", "network": "attention", "encoder_size": 32, "decoder_size": 64, "dropout": 0.0},
     "training": {**TRAINING, "epochs": None, "steps": 900},
@@ -76,6 +83,25 @@ def test_every_knob_changes_what_it_says():
     together = {"task.augment.strength": 1.0, "task.dropout": 0.2, "training.weight_decay": 0.03}
     assert change("regularisers together", IMAGES, VARIANCE, 0.2) == together
     assert change("more data", IMAGES, VARIANCE) == {}  # a person's
+    assert change("mixup", IMAGES, VARIANCE) == {"task.augment.mixup": 0.2}
+    assert change("CutMix", IMAGES, VARIANCE) == {"task.augment.cutmix": 1.0}
+    assert change("mixup", STRINGS, VARIANCE) is None
+    assert change("averaged weights", IMAGES, VARIANCE) == {"training.ema_decay": 0.99}
+    assert change("smaller batches", IMAGES, VARIANCE) == {"training.batch_size": 32}
+    assert change("smaller network", STRINGS, VARIANCE) == {"task.encoder_size": 16, "task.decoder_size": 32}
+    assert change("lower learning rate", IMAGES, BIAS) == {"training.lr": 0.001}
+    assert change("higher learning rate", IMAGES, BIAS) == {"training.lr": 0.009}
+    assert change("other optimiser", IMAGES, BIAS) is None
+    sgd = {**IMAGES, "training": {**TRAINING, "optimiser": "sgd"}}
+    raced = {"training.optimiser": "adamw", "training.lr": None, "training.lr_race": True}
+    assert change("other optimiser", sgd, BIAS) == raced
+    assert change("training data varied towards dev", IMAGES, MISMATCH) == {
+        "task.augment.strength": 1.0,
+        "task.augment.rotation": 20.0,
+        "task.augment.contrast": 0.4,
+        "task.augment.brightness": 0.3,
+    }
+    assert change("training data varied towards dev", STRINGS, MISMATCH) is None
     held_back = {**IMAGES, "data": {"train_fraction": 0.06}}
     assert change("all training data", held_back, VARIANCE) == {"data.train_fraction": 1.0, "training.epochs": None}
     assert change("all training data", IMAGES, VARIANCE) is None
@@ -90,15 +116,25 @@ def test_a_knob_without_its_field_or_at_its_limit_does_not_apply():
             "width": 4096,
             "depth": 16,
             "dropout": 0.5,
-            "augment": {"strength": 1.0},
+            "augment": {"strength": 1.0, "mixup": 0.2, "cutmix": 1.0},
             "targets": {"price": "regression"},
+            "members": 64,
         },
-        "training": {**TRAINING, "lr_race": True, "weight_decay": 1.0, "patience": 3},
+        "training": {
+            **TRAINING,
+            "lr_race": True,
+            "weight_decay": 1.0,
+            "patience": 3,
+            "ema_decay": 0.9,
+            "batch_size": 8,
+            "lr": 5.0,
+        },
         "data": {},
     }
+    endless = ("longer training", "less regularisation", "lower learning rate", "smaller network")
     for gap in (BIAS, VARIANCE):
         for knob in knobs_for(gap):
-            if knob.who == "orthogon" and knob.name not in ("longer training", "less regularisation"):
+            if knob.who == "orthogon" and knob.name not in endless:
                 assert knob.change(full, 0.3) is None, knob.name
     exercise = {**STRINGS, "task": {**STRINGS["task"], "network": "date_translator"}}
     assert change("more dropout", exercise, VARIANCE) is None
@@ -111,18 +147,26 @@ def test_dropout_is_turned_only_where_the_network_has_it():
         assert ("task.dropout" in change("less regularisation", config, BIAS)) == has
 
 
-def test_every_knob_is_declared_whole_and_only_early_stopping_is_not_orthogonal():
+@pytest.mark.system("strat.ideas")
+def test_every_knob_is_declared_whole_and_says_whether_it_is_orthogonal():
     for knob in KNOBS:
         assert knob.reason.endswith((".", ")."))
         assert knob.sign
         assert knob.wrong_if
         assert 0 <= knob.fraction < 1
-    assert [knob.name for knob in KNOBS if not knob.orthogonal] == ["early stopping"]
-    assert {knob.gap for knob in KNOBS} == {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, HARDER_TEST, OVERFIT, SMALL_DEV}
+        assert knob.hours > 0 or knob.who == "orthogon"
+    assert {knob.name for knob in KNOBS if not knob.orthogonal} == {
+        "early stopping",
+        "smaller batches",
+        "smaller network",
+    }
+    gaps = {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, HARDER_TEST, OVERFIT, SMALL_DEV, LABEL_NOISE, REAL_WORLD}
+    assert {knob.gap for knob in KNOBS} == gaps
+    assert len({(knob.name, knob.gap) for knob in KNOBS}) == len(KNOBS)
     for config in (IMAGES, STRINGS):
         for knob in KNOBS:  # what is overridden is there to be overridden
             for key in knob.change(config, 0.05) or {}:
-                assert read(config, key) is not None or key == "training.patience"
+                assert read(config, key) is not None or key in UNSET
 
 
 def test_steps_aim_at_the_primary_cause_and_promise_at_most_its_gap():
@@ -137,8 +181,8 @@ def test_steps_aim_at_the_primary_cause_and_promise_at_most_its_gap():
     assert steps[-1].knob == "more data"
     assert steps[-1].who == "you"
     assert steps[-1].overrides == {}
-    assert steps[0].who == "orthogon"
-    assert steps[0].title == "stronger augmentation (task.augment.strength 1.0)"
+    assert [step.who for step in steps[:2]] == ["orthogon"] * 2
+    assert steps[0].score >= steps[1].score > 0
 
 
 def test_a_step_that_did_not_help_is_not_offered_again():
@@ -153,7 +197,9 @@ def test_a_step_that_did_not_help_is_not_offered_again():
 
 def test_a_bias_that_is_an_upper_limit_asks_for_the_human_level():
     assumed = next_steps(diagnosed((300, 1000), (310, 1000)), IMAGES, {})
-    assert [step.knob for step in assumed] == ["wider network", "learning-rate race", "human level"]
+    assert [step.who for step in assumed] == ["orthogon", "orthogon", "you"]
+    assert assumed[-1].knob == "human level"
+    assert assumed[-1].expected is None  # it brings knowledge, not a lower error
     given = next_steps(diagnosed((300, 1000), (310, 1000), human_level=0.01), IMAGES, {})
     assert "human level" not in [step.knob for step in given]
 
@@ -242,8 +288,11 @@ def test_what_only_a_person_can_do_is_said_with_its_figure():
     (small,) = next_steps(diagnosed((0, 800), (1, 25)), IMAGES, {"dev": 25})
     assert (small.knob, small.who, small.overrides) == ("bigger dev set", "you", {})
     assert "examples would tell; dev has 25" in small.reason
-    (shift,) = next_steps(diagnosed((5, 1000), (400, 1000), (8, 1000)), IMAGES, {})
-    assert (shift.knob, shift.gap, shift.who) == ("training data more like dev", MISMATCH, "you")
+    ours, shift = next_steps(diagnosed((5, 1000), (400, 1000), (8, 1000)), IMAGES, {}, k=2)
+    assert (ours.knob, ours.gap, ours.who) == ("training data varied towards dev", MISMATCH, "orthogon")
+    assert (shift.gap, shift.who) == (MISMATCH, "you")
+    (mixed, *_) = next_steps(diagnosed((5, 1000), (400, 1000), (8, 1000)), STRINGS, {})
+    assert (mixed.gap, mixed.who) == (MISMATCH, "you")
     domains = {**IMAGES, "data": {"target_domain": "phone"}}
     (unsplit,) = next_steps(diagnosed((5, 1000), (400, 1000), mismatch_declared=True), domains, {})
     assert (unsplit.knob, unsplit.overrides) == ("train-dev set", {"data.train_dev": "auto"})
@@ -267,6 +316,9 @@ def test_a_healthy_run_has_no_step_but_a_sentence_and_a_number():
     assert "at most the gap" in note(diagnosed((5, 1000), (60, 1000)), {})
 
 
+AUGMENTS = Beliefs({("stronger augmentation", VARIANCE): Belief(0.7, 10)})  # so that it comes first
+
+
 def pair(repaired):
     """A step after which `repaired` dev mistakes are right, and train has 20 more mistakes."""
     before = {"train": wrong(5, 1000), "dev": wrong(100, 1000), "test": wrong(100, 1000)}
@@ -276,9 +328,11 @@ def pair(repaired):
 
 def test_what_a_step_brought_is_set_beside_what_it_could_bring():
     before, after = pair(repaired=40)
-    step = next_steps(diagnose(before, ERROR), IMAGES, {})[0]
+    step = next_steps(diagnose(before, ERROR), IMAGES, {}, beliefs=AUGMENTS)[0]
     found = measure_step(before, after, ERROR, step)
     assert found.verdict == "helped"
+    assert found.likely == step.expected
+    assert "expected was -6." in found.sentence
     assert found.measured.value == pytest.approx(0.04)
     assert 0 < found.measured.low < 0.04 < found.measured.high < found.expected.value
     assert found.expected == step.gain_at_most

@@ -201,16 +201,24 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
                 "reason": step.reason,
                 "sign": step.sign,
                 "orthogonal": step.orthogonal,
+                "also": step.also,
+                "learned": step.learned,
                 "gain": _gain(step, data.measure.unit).removeprefix("Could bring ").removesuffix("."),
                 "gap": step.gap,
                 "cost": f"Costs {words.number(runs)} run{'' if runs == 1 else 's'} like this one{_time_of(runs, data)}."
                 if own
+                else f"This one is yours to do: {_hours(step.hours)} of work."
+                if step.hours
                 else "This one is yours to do.",
                 "wrong_if": step.wrong_if,
                 "command": TAKE.format(step.number) if own else "",
             }
         )
     return shown
+
+
+def _hours(hours: float) -> str:
+    return f"about {hours:g} hour{'' if hours == 1 else 's'}"
 
 
 def _time_of(runs: float, data: ReportData) -> str:
@@ -220,9 +228,12 @@ def _time_of(runs: float, data: ReportData) -> str:
 
 
 def _gain(step: Step, unit: str) -> str:
-    gain = step.gain_at_most
+    gain, expected = step.gain_at_most, step.expected
     if not gain.value:
         return ""
+    if expected is not None:
+        span = words.span(expected.low, expected.high, unit)
+        return f"Could bring {words.gain(expected.value, unit)} {span}, {words.at_most(gain.value, unit)}."
     return f"Could bring {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}."
 
 

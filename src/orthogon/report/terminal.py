@@ -148,23 +148,47 @@ def _steps(data: ReportData) -> RenderableType | None:
     if not (data.steps or data.healthy):
         return None
     aimed = any(step.gap for step in data.steps)
-    return next_steps(data.steps[:STEPS], "" if aimed else data.healthy, data.measure.unit)
+    return next_steps(data.steps[:STEPS], "" if aimed else data.healthy, data.measure.unit, brief=True)
 
 
-def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%") -> RenderableType:
-    """The ranked steps, each with what it could bring, its command and its reason; the note where there are none."""
+def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bool = False) -> RenderableType:
+    """The ranked steps, each with what it may bring, its command and its reason; the note where there are none.
+
+    brief: without intervals, costs and what would prove a step wrong.
+    """
     lines: list[RenderableType] = [Text("Next", style="bold")]
     for step in steps:
-        gain = step.gain_at_most
+        gain, expected = step.gain_at_most, step.expected
         head = Text(f"{step.number}  ")
         head.append(step.knob, style="bold")
-        if gain.value:
-            head.append(f"  {words.at_most(gain.value, unit)} {words.span(gain.low, gain.high, unit)}")
+        most = words.at_most(gain.value, unit) if gain.value else ""
+        if expected is not None and brief:
+            head.append(f"  expected {words.gain(expected.value, unit).split()[0]} of {words.gain(gain.value, unit)}")
+        elif expected is not None:
+            span = words.span(expected.low, expected.high, unit)
+            head.append(f"  expected {words.gain(expected.value, unit)} {span}")
+            head.append(f"  {most}  {cost(step)}", style="dim")
+        elif most:
+            head.append(f"  {most}")
         head.append(f"  {TAKE.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
-        lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
+        if brief:
+            lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
+            continue
+        badge = f" Not orthogonal: when last taken it also moved {step.also}." if step.also else ""
+        badge = badge or ("" if step.orthogonal else " Not orthogonal: it turns more than this gap.")
+        lines += [head, Padding(Text(step.reason + badge), (0, 0, 0, 3))]
+        learned = f" The expected gain is {step.learned}." if step.learned else ""
+        lines.append(Padding(Text(f"Wrong if {step.wrong_if}.{learned}", style="dim"), (0, 0, 0, 3)))
     if note:
         lines.append(Text(note, style="dim" if steps else ""))
     return Group(*lines)
+
+
+def cost(step: Step) -> str:
+    """Such as "about 1.5 runs" or "about 8 hours of yours"."""
+    if step.hours:
+        return f"about {step.hours:g} hour{'' if step.hours == 1 else 's'} of yours"
+    return f"about {step.cost_runs:.2g} run{'' if f'{step.cost_runs:.2g}' == '1' else 's'}"
 
 
 def _where(data: ReportData) -> RenderableType | None:

@@ -43,7 +43,9 @@ EXPLAINED = {
     "attention": "The stronger the colour of a cell, the more the output on its left looked at the input above it.",
     "fingerprint": "A number computed from the data; it differs as soon as one value differs.",
     "knob": "One change to the configuration that aims at exactly one gap.",
-    "expected gain": "The most this step could bring: the whole gap it aims at.",
+    "expected gain": "What this step may bring: its gap times the share of it that such steps closed before.",
+    "at most": "The whole gap that a step aims at: no step can bring more.",
+    "orthogonal": "A knob that moves the gap it aims at, and no other.",
 }
 
 
@@ -95,9 +97,14 @@ def gap(value: float, unit: str) -> str:
     return f"{sign}{text} {named}".rstrip().replace("±0", "0")
 
 
+def gain(value: float, unit: str) -> str:
+    """What a step may bring, without a sign: "1.6 points"."""
+    return gap(value, unit).lstrip("+")
+
+
 def at_most(value: float, unit: str) -> str:
     """An upper limit: "at most 1.6 points"."""
-    return f"at most {gap(value, unit).lstrip('+')}"
+    return f"at most {gain(value, unit)}"
 
 
 def seconds(value: float) -> str:

@@ -172,14 +172,17 @@ class Run:
     def task(self) -> Task:
         """The task as it was fitted on this run's train split."""
         if self._task is None:
-            config = self.config
-            kind = task_class(config["task"]["kind"])
-            task = kind(kind.Config(**config["task"]), seed=self.info["seed"])
-            task.positive = config["metrics"].get("positive")
-            state = json.loads(self._existing("task.json").read_text(encoding="utf-8"))
-            task.load_state(_join_state(state, load_arrays(self._existing("task.npz"))))
-            self._task = task
+            self._task = self.task_as(self.config)
         return self._task
+
+    def task_as(self, config: Mapping[str, Any]) -> Task:
+        """The task as fitted for this run, under another config of the same kind: another width, for instance."""
+        kind = task_class(config["task"]["kind"])
+        task = kind(kind.Config(**config["task"]), seed=self.info["seed"])
+        task.positive = config["metrics"].get("positive")
+        state = json.loads(self._existing("task.json").read_text(encoding="utf-8"))
+        task.load_state(_join_state(state, load_arrays(self._existing("task.npz"))))
+        return task
 
     def network(self) -> nn.Module:
         """The trained network, on the CPU, in eval mode."""

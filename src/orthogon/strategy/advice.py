@@ -1,18 +1,23 @@
-"""What to do next: the knobs of the largest real gap, what each can bring at most, and what it brought once taken."""
+"""What to do next: the knobs of the largest real gap, what each may bring, and what it brought once taken.
+
+Steps are ranked by the lower quantile of their expected gain (beliefs.py) over their cost. Runs and a person's hours
+are two currencies: what only a person can do stands beside what Orthogon can, and takes the last place.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
 from orthogon.metrics.intervals import Estimate, difference, mcnemar, paired_difference
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.shown import Shown
+from orthogon.strategy.beliefs import Beliefs, Gain, Observation, expected_gain, shipped
 from orthogon.strategy.diagnosis import (
     BIAS,
     HARDER_TEST,
@@ -26,17 +31,13 @@ from orthogon.strategy.diagnosis import (
     about,
     smallest_worth_acting_on,
 )
-from orthogon.strategy.knobs import MORE_UPDATES, Ending, History, Knob, knobs_for
+from orthogon.strategy.knobs import MORE_UPDATES, Config, Ending, History, Knob, Overrides, knobs_for, read
 
 TELLING = 3  # evaluations from which one can see whether a loss still falls
+LEAST_COST = 0.1  # runs: reading the result and deciding costs that much of anything
 
 
-class Gain(NamedTuple):
-    """How much lower the dev error gets, with an interval."""
-
-    value: float
-    low: float
-    high: float
+MultiplyAdds = Callable[[Mapping[str, Any]], float | None]  # overrides -> of one example, forward; None: not known
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ class Step:
 
     overrides: dotted config key -> value; empty where only a person can act (`who` is "you").
     gain_at_most: the gap it aims at, with that gap's interval: no step can bring more.
-    cost_runs: in trainings like the run's.
+    expected: what it may bring, from what the knob brought before, with a 95 % interval; learned: from what that was.
+    score: what ranks it, the lower quantile of the expected gain over the cost.
+    cost_runs: in trainings like the run's. hours: of a person's work.
+    orthogonal: turns nothing but its gap, as far as is known; also: what else it moved when last taken here.
     """
 
     number: int
@@ -59,6 +63,11 @@ class Step:
     wrong_if: str
     sign: str = ""
     orthogonal: bool = True
+    expected: Gain | None = None
+    learned: str = ""
+    score: float = 0.0
+    hours: float = 0.0
+    also: str = ""
 
     @property
     def title(self) -> str:
@@ -68,7 +77,8 @@ class Step:
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(Step)}  # of this class: a subclass may hold its run
-        return {**values, "gain_at_most": self.gain_at_most._asdict(), "title": self.title}
+        expected = None if self.expected is None else self.expected._asdict()
+        return {**values, "gain_at_most": self.gain_at_most._asdict(), "expected": expected, "title": self.title}
 
 
 def next_steps(
@@ -80,8 +90,13 @@ def next_steps(
     history: History = (),
     ending: Ending | None = None,
     leaks: Collection[str] = (),
+    beliefs: Beliefs | None = None,
+    multiply_adds: MultiplyAdds | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> list[Step]:
-    """Up to k steps that aim at the primary cause; none for a healthy run (`note` says why), unless its data leak.
+    """Up to k steps that aim at what limits the run; none for a healthy run (`note` says why), unless its data leak.
+
+    The primary cause's come first; where they are fewer than k, those of the next cause follow.
 
     Args:
         diagnosis: of the run.
@@ -93,15 +108,45 @@ def next_steps(
         ending: how the training ended. What lost its patience is not offered more updates; what its minutes cut short
             is, first of all, unless its losses were seen to be flat.
         leaks: how columns give the target away and what to do about it, one text a finding: a small error is no health.
+        beliefs: about what each knob closes of its gap; those that come with the package if None.
+        multiply_adds: of the network under these overrides, by which a change of network is priced.
+        hints: knob -> a sentence that makes it concrete: how many examples, of which kind.
     """
-    cause = diagnosis.primary
-    if cause == HEALTHY:
+    beliefs = shipped() if beliefs is None else beliefs
+    if diagnosis.primary == HEALTHY:
         return [_close_leaks(leaks)] if leaks else []
+    chosen: list[Step] = []
+    for cause in diagnosis.causes:
+        if len(chosen) == k:
+            break
+        steps = ranked(diagnosis, cause, config, sizes, tried, history, ending, beliefs, multiply_adds, hints)
+        ours = [step for step in steps if step.who == "orthogon"]
+        theirs = [step for step in steps if step.who == "you"]
+        room = k - len(chosen)
+        places = room - 1 if theirs and room > 1 else room
+        taken = ours[:places]
+        chosen += [*taken, *theirs[: room - len(taken)]]
+    return [replace(step, number=number) for number, step in enumerate(chosen, start=1)]
+
+
+def ranked(
+    diagnosis: Diagnosis,
+    cause: str,
+    config: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    tried: Collection[tuple[str, str]] = (),
+    history: History = (),
+    ending: Ending | None = None,
+    beliefs: Beliefs | None = None,
+    multiply_adds: MultiplyAdds | None = None,
+    hints: Mapping[str, str] | None = None,
+) -> list[Step]:
+    """Every step that aims at this cause, the best first; arguments as `next_steps` takes them."""
+    beliefs = shipped() if beliefs is None else beliefs
     gap = diagnosis.gap(cause)
-    size = gap.value if gap is not None else 0.0
-    share = size if diagnosis.unit == "%" else 0.0  # thresholds on the size of a gap are in points
-    applicable: list[tuple[Knob, dict[str, Any]]] = []
-    seen: set[str] = set()
+    share = gap.value if gap is not None and diagnosis.unit == "%" else 0.0  # thresholds on a gap are in points
+    size = _size(diagnosis, cause)
+    found: list[tuple[bool, Step]] = []
     for knob in knobs_for(cause):
         changes = knob.change(config, share)
         if (
@@ -113,18 +158,48 @@ def next_steps(
         if knob.name == MORE_UPDATES and ending is not None and ending.why == "patience":
             continue
         cut = knob.name == MORE_UPDATES and ending is not None and ending.why == "budget"
-        if (knob.seen is not None and knob.seen(config, history)) or (cut and len(history) < TELLING):
-            seen.add(knob.name)
+        seen = (knob.seen is not None and knob.seen(config, history)) or (cut and len(history) < TELLING)
+        if seen:
             reason = f"{ending} Give it more." if cut else f"{knob.reason} Seen in this run: {knob.sign}."
             knob = replace(knob, reason=reason)
-        applicable.append((knob, changes))
-    applicable.sort(key=lambda pair: (pair[0].name not in seen, -pair[0].fraction / max(pair[0].cost_runs, 0.1)))
-    ours = [pair for pair in applicable if pair[1]]
-    theirs = [pair for pair in applicable if not pair[1]]
-    places = k - 1 if theirs and k > 1 else k
-    chosen = ours[:places]
-    chosen += theirs[: k - len(chosen)]
-    return [_step(i, knob, changes, diagnosis, sizes) for i, (knob, changes) in enumerate(chosen, start=1)]
+        if hints and knob.name in hints:
+            knob = replace(knob, reason=f"{knob.reason} {hints[knob.name]}")
+        cost = cost_in_runs(knob, config, changes, multiply_adds)
+        found.append((seen, _step(knob, changes, diagnosis, sizes, size, beliefs, cost)))
+    found.sort(key=lambda pair: (not pair[0], -pair[1].score))
+    return [step for _, step in found]
+
+
+def _size(diagnosis: Diagnosis, cause: str) -> Gain:
+    """The gap behind a cause with its interval; what is more likely the optimism, where only that shows overfitting."""
+    gap = diagnosis.gap(cause)
+    if cause == OVERFIT and diagnosis.optimism is not None and not (gap and gap.verdict == MATERIAL):
+        return Gain(diagnosis.optimism.optimism, 0.0, diagnosis.optimism.optimism)
+    return Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)
+
+
+BY_EXAMPLES = ("more data", "training data more like dev")  # knobs that a person turns by bringing examples
+NETWORK_KEYS = ("width", "depth", "hidden_size", "encoder_size", "decoder_size", "members", "size", "network")
+LENGTH_KEYS = ("training.steps", "training.epochs", "training.minutes")
+
+
+def cost_in_runs(knob: Knob, config: Config, changes: Overrides, multiply_adds: MultiplyAdds | None = None) -> float:
+    """What a step costs in trainings like the run's: its length times its multiply-adds, both against the run's.
+
+    The knob's declared figure stands where neither changes, or where the network's multiply-adds are not known.
+    """
+    ratio, computed = 1.0, False
+    for key in LENGTH_KEYS:
+        before, after = read(config, key), changes.get(key)
+        if before and after:
+            ratio, computed = after / before, True
+            break
+    if any(key.partition("task.")[2] in NETWORK_KEYS for key in changes):
+        before, after = (multiply_adds({}), multiply_adds(changes)) if multiply_adds else (None, None)
+        if not before or not after:
+            return knob.cost_runs
+        ratio, computed = ratio * after / before, True
+    return ratio if computed else knob.cost_runs
 
 
 def _close_leaks(leaks: Collection[str]) -> Step:
@@ -142,27 +217,37 @@ def _close_leaks(leaks: Collection[str]) -> Step:
     )
 
 
-def _step(number: int, knob: Knob, changes: dict[str, Any], diagnosis: Diagnosis, sizes: Mapping[str, int]) -> Step:
-    gap = diagnosis.gap(diagnosis.primary)
-    gain = Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)
-    if diagnosis.primary == OVERFIT and diagnosis.optimism is not None and not (gap and gap.verdict == MATERIAL):
-        gain = Gain(diagnosis.optimism.optimism, 0.0, diagnosis.optimism.optimism)
+def _step(
+    knob: Knob,
+    changes: dict[str, Any],
+    diagnosis: Diagnosis,
+    sizes: Mapping[str, int],
+    size: Gain,
+    beliefs: Beliefs,
+    cost: float,
+) -> Step:
     reason = knob.reason
     if knob.gap in (SMALL_DEV, OVERFIT, HARDER_TEST) and diagnosis.needed_n:
         reason += f" About {about(diagnosis.needed_n)} examples would tell; dev has {sizes.get('dev', 0):,}."
-    who = knob.who if changes else "you"
+    belief, also = beliefs.of(knob.name, knob.gap), beliefs.moved.get((knob.name, knob.gap), "")
+    expected, lower = expected_gain(size, belief) if size.value > 0 and knob.fraction else (None, 0.0)
     return Step(
-        number,
-        knob.name,
-        knob.gap,
-        changes,
-        reason,
-        gain,
-        knob.cost_runs,
-        who,
-        knob.wrong_if,
-        knob.sign,
-        knob.orthogonal,
+        number=0,
+        knob=knob.name,
+        gap=knob.gap,
+        overrides=changes,
+        reason=reason,
+        gain_at_most=size,
+        cost_runs=cost,
+        who=knob.who if changes else "you",
+        wrong_if=knob.wrong_if,
+        sign=knob.sign,
+        orthogonal=knob.orthogonal and not also,
+        expected=expected,
+        learned=belief.source() if expected else "",
+        score=lower / max(cost, LEAST_COST),
+        hours=knob.hours,
+        also=also,
     )
 
 
@@ -212,6 +297,8 @@ class Moved:
 class Outcome(Shown):
     """What a step brought, beside what it could have brought.
 
+    expected: the gap, with its interval: what it could bring at most. likely: what was expected of it.
+    also: what it moved beside its gap.
     measured: fall of the dev error on the same examples; below 0 when the step harmed. None when it did not finish.
     p_value: two-sided, of "no difference"; mid-p McNemar where the metric is a plain proportion.
     moved: every gap's change. orthogonal: no other gap moved by more than the smallest gap worth acting on.
@@ -229,6 +316,13 @@ class Outcome(Shown):
     moved: tuple[Moved, ...] = field(default=())
     orthogonal: bool | None = None
     unit: str = "%"
+    likely: Gain | None = None
+    also: str = ""
+
+    @property
+    def observation(self) -> Observation | None:
+        """What it says about its knob; None where nothing was measured."""
+        return Observation.of(self.knob, self.gap, self.expected.value, self.measured)
 
     @classmethod
     def unfinished(cls, step: Step) -> Outcome:
@@ -236,7 +330,8 @@ class Outcome(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         measured = None if self.measured is None else self.measured._asdict()
-        return {**asdict(self), "expected": self.expected._asdict(), "measured": measured}
+        likely = None if self.likely is None else self.likely._asdict()
+        return {**asdict(self), "expected": self.expected._asdict(), "measured": measured, "likely": likely}
 
     def __str__(self) -> str:
         return self.sentence
@@ -294,10 +389,15 @@ def measure_step(before: Mapping[str, Scores], after: Mapping[str, Scores], metr
     words = {"helped": "helped", "harmed": "did harm", "cannot tell": "made no difference that dev can tell"}
     sentence = (
         f'"{step.knob}" {words[verdict]}: dev error {show(second - first)} '
-        f"({show(change.low)} to {show(change.high)}); the gap it aims at was {show(step.gain_at_most.value)}."
+        f"({show(change.low)} to {show(change.high)}); "
     )
-    if others:
-        sentence += f" It also moved {_listed([f'{m.gap} ({show(m.change)})' for m in others])}."
+    if step.expected is not None:
+        low, high = sorted((-step.expected.low, -step.expected.high))
+        sentence += f"expected was {show(-step.expected.value)} ({show(low)} to {show(high)}); "
+    sentence += f"the gap it aims at was {show(step.gain_at_most.value)}."
+    also = _listed([f"{m.gap} ({show(m.change)})" for m in others]) if others else ""
+    if also:
+        sentence += f" It also moved {also}, so it is not called orthogonal here."
     return Outcome(
         step.knob,
         step.gap,
@@ -311,6 +411,8 @@ def measure_step(before: Mapping[str, Scores], after: Mapping[str, Scores], metr
         tuple(moved),
         not others,
         metric.unit,
+        step.expected,
+        also,
     )
 
 

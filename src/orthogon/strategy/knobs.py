@@ -1,8 +1,8 @@
 """The knobs: each a named change to the config that aims at one gap.
 
 A knob reads the resolved config (nested dicts) and says what it would change as dotted overrides, or None where it
-does not apply: the task has no such field, or the field is at its limit. `fraction` is how much of its gap it closed
-on average where that was measured, a guess elsewhere; it ranks knobs, and no gain is promised from it.
+does not apply: the task has no such field, or the field is at its limit. `fraction` is the share of its gap that it is
+guessed to close; where runs were logged, `beliefs.py` puts what they showed in its place.
 """
 
 from __future__ import annotations
@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from orthogon.models import NETWORKS, takes_dropout
 from orthogon.strategy.diagnosis import BIAS, DRIFT, HARDER_TEST, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
+
+LABEL_NOISE = "label noise"
+REAL_WORLD = "dev and metric against the real world"  # dev and test are fine, and the system is not
 
 Config = Mapping[str, Any]
 Overrides = dict[str, Any]
@@ -21,10 +25,13 @@ History = Sequence[Mapping[str, Any]]  # a run's evaluations in order: step, los
 
 LARGE_BIAS = 0.20  # above it, a net grows by 4 instead of 2
 LARGE_VARIANCE = 0.10  # above it, regularisers are turned jointly: singly they interact
-MOST_WIDTH, MOST_DEPTH = 4096, 16
+MOST_WIDTH, MOST_DEPTH, MOST_MEMBERS = 4096, 16, 64
+LEAST_WIDTH, LEAST_BATCH = 4, 8
 MOST_DROPOUT, MOST_WEIGHT_DECAY = 0.5, 1.0
 STILL_FALLING = 0.03  # fall of a loss from one tenth of the training to the next; less is a plateau
 STILL_BEST = 0.01  # by which the last evaluation beats all before where a budget cut the training off
+OSCILLATES = 0.25  # share of the evaluations at which train's loss rose, from which the rate is called too high
+CREEPS = 0.5  # share of the first loss that is left after half of the training, from which the rate is called too low
 MORE_UPDATES = "longer training"  # the knob
 TRAIN_DEV_SHARE = 0.1  # of train, where the data are ordered in time
 
@@ -62,7 +69,9 @@ class Knob:
 
     change: (config, size of the gap) -> dotted overrides, {} for what only a person can do, None where it does not
         apply.
-    cost_runs: what taking it costs, in trainings like the run's.
+    cost_runs: what taking it costs, in trainings like the run's; where the network or the length of the training
+        changes, `advice.cost_in_runs` computes it instead.
+    hours: of a person's work, where it takes a person.
     sign: what one sees when it is the right one. wrong_if: what would prove it wrong.
     orthogonal: turns nothing but its gap.
     seen: (config, history) -> whether the run's own training shows the sign; None where only a person can tell.
@@ -78,6 +87,7 @@ class Knob:
     wrong_if: str
     orthogonal: bool = True
     who: Literal["orthogon", "you"] = "orthogon"
+    hours: float = 0.0
     seen: Callable[[Config, History], bool] | None = None
 
 
@@ -198,6 +208,85 @@ def _label_smoothing(config: Config, gap: float) -> Overrides | None:
     return {"training.label_smoothing": 0.1}
 
 
+def _mixing(key: str, amount: float) -> Callable[[Config, float], Overrides | None]:
+    """Blend pairs of pictures; only where pictures are varied at all, since strength scales this amount too."""
+
+    def change(config: Config, gap: float) -> Overrides | None:
+        if _number(config, key) != 0 or not _number(config, "task.augment.strength"):
+            return None
+        return {key: amount}
+
+    return change
+
+
+def _smaller(config: Config, gap: float) -> Overrides | None:
+    changes: Overrides = {}
+    for key in ("task.width", "task.hidden_size", "task.encoder_size", "task.decoder_size"):
+        width = _number(config, key)
+        if width and width >= 2 * LEAST_WIDTH:
+            changes[key] = int(width) // 2
+    return changes or None
+
+
+def _members(config: Config, gap: float) -> Overrides | None:
+    members = _number(config, "task.members")
+    return None if not members or members >= MOST_MEMBERS else {"task.members": min(MOST_MEMBERS, 2 * int(members))}
+
+
+def _averaged_weights(config: Config, gap: float) -> Overrides | None:
+    if "ema_decay" not in config.get("training", {}) or read(config, "training.ema_decay") is not None:
+        return None
+    return {"training.ema_decay": 0.99}
+
+
+def _smaller_batches(config: Config, gap: float) -> Overrides | None:
+    size = _number(config, "training.batch_size")
+    return None if not size or size < 2 * LEAST_BATCH else {"training.batch_size": int(size) // 2}
+
+
+def _rate(factor: float) -> Callable[[Config, float], Overrides | None]:
+    def change(config: Config, gap: float) -> Overrides | None:
+        lr = _number(config, "training.lr")
+        lr = None if lr is None else lr * factor
+        return {"training.lr": float(f"{lr:.3g}")} if lr and 1e-6 <= lr <= 1 else None
+
+    return change
+
+
+def oscillates(config: Config, history: History) -> bool:
+    """Whether train's loss rose at many of the evaluations."""
+    losses = _losses(history, "loss")
+    rises = sum(b > a for a, b in pairwise(losses))
+    return len(losses) > 4 and rises > OSCILLATES * (len(losses) - 1)
+
+
+def creeps(config: Config, history: History) -> bool:
+    """Whether train's loss was still near where it began after half of the training, and falling."""
+    losses = _losses(history, "loss")
+    middle = losses[len(losses) // 2] if losses else 0.0
+    return len(losses) > 4 and CREEPS * losses[0] < middle < losses[0] and losses[-1] < middle
+
+
+def _other_optimiser(config: Config, gap: float) -> Overrides | None:
+    """Another kind of update, its rate chosen anew by the task and then raced."""
+    name = read(config, "training.optimiser")
+    if name is None or str(name).casefold() == "adamw":
+        return None
+    return {"training.optimiser": "adamw", "training.lr": None, "training.lr_race": True}
+
+
+def _towards_dev(config: Config, gap: float) -> Overrides | None:
+    """Changes of light, angle and place, in which sources of pictures differ; stronger than those that are set."""
+    strength = _number(config, "task.augment.strength")
+    if strength is None or str(read(config, "task.kind")) != "image_classification":
+        return None
+    wanted = {"strength": 1.0, "rotation": 20.0, "contrast": 0.4, "brightness": 0.3}
+    changes = {f"task.augment.{name}": value for name, value in wanted.items()}
+    return {
+        key: value for key, value in changes.items() if (found := _number(config, key)) is None or found < value
+    } or None
+
+
 def _jointly(config: Config, gap: float) -> Overrides | None:
     if gap <= LARGE_VARIANCE:
         return None
@@ -275,6 +364,38 @@ KNOBS: tuple[Knob, ...] = (
         wrong_if="the rate in use wins the race",
     ),
     Knob(
+        "lower learning rate",
+        BIAS,
+        _rate(1 / 3),
+        cost_runs=1,
+        fraction=0.15,
+        sign="train loss rises as often as it falls",
+        reason="Updates that are too long jump over the minimum; a third of the rate settles in it.",
+        wrong_if="train loss falls more slowly and ends no lower",
+        seen=oscillates,
+    ),
+    Knob(
+        "higher learning rate",
+        BIAS,
+        _rate(3),
+        cost_runs=1,
+        fraction=0.15,
+        sign="train loss falls slowly and steadily",
+        reason="Updates that are too short do not arrive in the time there is; three times the rate goes further.",
+        wrong_if="train loss oscillates or ends higher",
+        seen=creeps,
+    ),
+    Knob(
+        "other optimiser",
+        BIAS,
+        _other_optimiser,
+        cost_runs=1.3,
+        fraction=0.3,
+        sign="train loss falls slowly at every learning rate",
+        reason="AdamW scales each weight's update by itself, which plain gradient steps do not; its rate is raced.",
+        wrong_if="train error does not fall",
+    ),
+    Knob(
         "less regularisation",
         BIAS,
         _less_regularisation,
@@ -295,6 +416,7 @@ KNOBS: tuple[Knob, ...] = (
         "(metrics.human_level, metrics.human_level_n).",
         wrong_if="people make hardly any mistake: then all of the bias is avoidable",
         who="you",
+        hours=2,
     ),
     Knob(
         "all training data",
@@ -367,6 +489,68 @@ KNOBS: tuple[Knob, ...] = (
         wrong_if="dev error does not fall",
     ),
     Knob(
+        "mixup",
+        VARIANCE,
+        _mixing("task.augment.mixup", 0.2),
+        cost_runs=1,
+        fraction=0.15,
+        sign="mistakes are made with great confidence",
+        reason="Blends of two pictures and of their labels keep the network from sharp turns between examples.",
+        wrong_if="train error rises and dev error does not fall",
+    ),
+    Knob(
+        "CutMix",
+        VARIANCE,
+        _mixing("task.augment.cutmix", 1.0),
+        cost_runs=1,
+        fraction=0.15,
+        sign="the network looks at one part of a picture only",
+        reason="A piece of another picture in each keeps the network from trusting a single part.",
+        wrong_if="train error rises and dev error does not fall",
+    ),
+    Knob(
+        "more members",
+        VARIANCE,
+        _members,
+        cost_runs=1.6,
+        fraction=0.15,
+        sign="runs that differ in the seed alone disagree",
+        reason="The mean of more networks that share most weights varies less than each of them.",
+        wrong_if="dev error does not fall",
+    ),
+    Knob(
+        "averaged weights",
+        VARIANCE,
+        _averaged_weights,
+        cost_runs=1,
+        fraction=0.1,
+        sign="dev loss jumps from one evaluation to the next",
+        reason="An average over the last updates lies in the middle of where they wander.",
+        wrong_if="dev error does not fall",
+    ),
+    Knob(
+        "smaller batches",
+        VARIANCE,
+        _smaller_batches,
+        cost_runs=1.2,
+        fraction=0.1,
+        sign="train error is far below dev error",
+        reason="Noisier updates prefer solutions that small changes do not spoil.",
+        wrong_if="dev error does not fall",
+        orthogonal=False,
+    ),
+    Knob(
+        "smaller network",
+        VARIANCE,
+        _smaller,
+        cost_runs=0.6,
+        fraction=0.1,
+        sign="a network of half the width has the same train error",
+        reason="Fewer units have less to learn by heart with. It turns two knobs at once: it can also raise the bias.",
+        wrong_if="train error rises by as much as dev error falls",
+        orthogonal=False,
+    ),
+    Knob(
         "early stopping",
         VARIANCE,
         _early_stopping,
@@ -387,6 +571,7 @@ KNOBS: tuple[Knob, ...] = (
         reason="More training examples are the main knob for variance, and only you can bring them.",
         wrong_if="training on half of the data (data.train_fraction=0.5) gives the same dev error",
         who="you",
+        hours=8,
     ),
     Knob(
         "train-dev set",
@@ -399,6 +584,16 @@ KNOBS: tuple[Knob, ...] = (
         wrong_if="it changes no decision",
     ),
     Knob(
+        "training data varied towards dev",
+        MISMATCH,
+        _towards_dev,
+        cost_runs=1,
+        fraction=0.2,
+        sign="dev's pictures differ in light, angle or place",
+        reason="Train's pictures made to differ in light and angle as sources do: synthesis that costs no collecting.",
+        wrong_if="dev error does not fall, or train-dev error rises",
+    ),
+    Knob(
         "training data more like dev",
         MISMATCH,
         _yours,
@@ -408,6 +603,43 @@ KNOBS: tuple[Knob, ...] = (
         reason="Look at how dev differs from train (orthogon errors), then collect or make training data like it.",
         wrong_if="dev error does not fall once train holds such examples",
         who="you",
+        hours=8,
+    ),
+    Knob(
+        "mix of train and target data",
+        MISMATCH,
+        _yours,
+        cost_runs=1,
+        fraction=0.3,
+        sign="mistakes on dev share a condition: noise, device, style",
+        reason="Synthesise it: put dev's conditions on train's examples at a known ratio, from diverse sources.",
+        wrong_if="the error on dev's own condition does not fall",
+        who="you",
+        hours=6,
+    ),
+    Knob(
+        "fine-tuning on the target-like part",
+        MISMATCH,
+        _yours,
+        cost_runs=1,
+        fraction=0.2,
+        sign="part of train is like dev",
+        reason="After all of train, train on its most dev-like part alone at a tenth of the rate.",
+        wrong_if="train-dev error rises by more than dev error falls",
+        who="you",
+        hours=2,
+    ),
+    Knob(
+        "reweighting towards dev",
+        MISMATCH,
+        _yours,
+        cost_runs=1,
+        fraction=0.1,
+        sign="part of train is like dev, and training stops early or is decayed",
+        reason="Count dev-like examples of train more; it fades in networks that fit all of train (Byrd, Lipton 2019).",
+        wrong_if="the network fits all of train anyway: then weights change nothing",
+        who="you",
+        hours=2,
     ),
     Knob(
         "newer training data",
@@ -419,6 +651,7 @@ KNOBS: tuple[Knob, ...] = (
         reason="Test comes after dev, and the data drift over time: train on the latest examples, and again later.",
         wrong_if="with train up to shortly before test, test error stays as high",
         who="you",
+        hours=4,
     ),
     Knob(
         "bigger dev set",
@@ -430,6 +663,7 @@ KNOBS: tuple[Knob, ...] = (
         reason="This dev set promises more than new data keep; a bigger or fresh one (data.dev) has other accidents.",
         wrong_if="the systems rank the same on it",
         who="you",
+        hours=4,
     ),
     Knob(
         "bigger dev set",
@@ -441,6 +675,7 @@ KNOBS: tuple[Knob, ...] = (
         reason="Dev and test differ, by accident or in kind: larger sets drawn anew (data.dev, data.test) tell which.",
         wrong_if="the difference stays",
         who="you",
+        hours=4,
     ),
     Knob(
         "bigger dev set",
@@ -452,6 +687,44 @@ KNOBS: tuple[Knob, ...] = (
         reason="With this few examples no cause can be told from chance (data.dev).",
         wrong_if="the interval does not narrow",
         who="you",
+        hours=4,
+    ),
+    Knob(
+        "label cleaning",
+        LABEL_NOISE,
+        _yours,
+        cost_runs=1,
+        fraction=0.40,
+        sign="confident answers on held-out examples disagree with their labels",
+        reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test.",
+        wrong_if="people who look again agree with the labels",
+        who="you",
+        hours=3,
+    ),
+    Knob(
+        "dev set from the real world",
+        REAL_WORLD,
+        _yours,
+        cost_runs=0,
+        fraction=0.5,
+        sign="dev and test are good, and those who use the system are not content",
+        reason="Dev is not what the system meets: draw dev and test anew from where it is used (data.dev_source).",
+        wrong_if="the error on examples from use is that of dev",
+        who="you",
+        hours=6,
+    ),
+    Knob(
+        "another cost",
+        REAL_WORLD,
+        _yours,
+        cost_runs=0,
+        fraction=0.5,
+        sign="the system that people prefer has the higher dev error",
+        reason="The metric ranks systems against what people want: weigh the errors that hurt most "
+        "(metrics.optimise weighted_error, metrics.class_costs).",
+        wrong_if="with the new weights the systems rank as before",
+        who="you",
+        hours=0.5,
     ),
 )
 

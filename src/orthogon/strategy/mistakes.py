@@ -100,6 +100,19 @@ class Mistakes(Shown):
             f"{100 * best.error:.1f} % error there; {100 * whole.error:.1f} % over all"
         )
 
+    def weakest(self, k: int = 3) -> str:
+        """The classes and groups that surely fail more often than the whole, the worst first; empty where none does."""
+        whole = self.coverage[-1].error if self.coverage else None
+        if whole is None and self.per_class:
+            whole = sum(each.error * each.n for each in self.per_class) / max(sum(e.n for e in self.per_class), 1)
+        if whole is None:
+            return ""
+        parts = [("class", each) for each in self.per_class] if len(self.per_class) > 2 else []
+        if self.unit == "%":
+            parts += [(name, each) for name, slices in self.per_group.items() for each in slices]
+        failing = sorted((part for part in parts if part[1].low > whole), key=lambda part: -part[1].low)
+        return ", ".join(f"{name} {one.name} ({100 * one.error:.0f} % of {one.n:,})" for name, one in failing[:k])
+
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
