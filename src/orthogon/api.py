@@ -31,10 +31,14 @@ from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
-from orthogon.strategy import advice, mistakes
+from orthogon.strategy import advice, error_analysis, eyeball, mistakes
 from orthogon.strategy.beliefs import shipped
+from orthogon.strategy.ceilings import Ceilings
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
+from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.knobs import Ending
+from orthogon.strategy.tags import FILE as TAGS
+from orthogon.strategy.tags import TagBook, Taken, read_csv, write_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -140,11 +144,109 @@ class Run(run_folder.Run):
         )
 
     def worst(self, k: int = 10, split: str = "dev") -> list[Case]:
-        """The k mistakes with the largest loss, as cards."""
+        """The k mistakes with the largest loss, as cards; of dev those of the part that is looked at."""
+        scores = self._shown(split)
+        return self._cases(mistakes.worst(scores, k), split, scores, self.answers(split))
+
+    def _shown(self, split: str) -> Scores:
+        """Scores of what people may look at example by example: of dev the eyeball part."""
         self._check_split(split)
-        scores, answers = self.scores(split), self.answers(split)
-        rows = mistakes.worst(scores, k)
-        return self._cases(rows, split, scores, answers)
+        scores = self.scores(split)
+        return error_analysis.shown(scores, self.halves()) if split == "dev" else scores
+
+    def halves(self) -> Halves:
+        """Which part of dev is looked at, and which is only counted; the project's, made with its first run.
+
+        Raises:
+            UsageError: the run has no dev set.
+        """
+        self._check_split("dev")
+        return eyeball.halves_of(self.project.folder, self.info["splits_key"], self.scores("dev"), self.id)
+
+    def rotate(self) -> Halves:
+        """From now on look at another part of dev that nobody has looked at.
+
+        Raises:
+            UsageError: too little of dev is unseen.
+        """
+        self._check_split("dev")
+        halves = eyeball.turn_of(self.project.folder, self.info["splits_key"], self.scores("dev"), self.id)
+        self.project.log("another part of dev is looked at", run=self.id, turns=halves.turns)
+        return halves
+
+    def by_eye(self) -> eyeball.ByEye | None:
+        """Whether it does better where mistakes were looked at; None where all of dev is, or nobody has looked yet."""
+        halves = self.halves()
+        if halves.run == self.id and not halves.turns:
+            return None
+        return eyeball.by_eye(halves, self.scores("dev"), self.metric, self.diagnose().smallest_gap)
+
+    def tags(self) -> TagBook:
+        """What was said about the project's examples; change it with `put`, keep it with `save`.
+
+        Raises:
+            DataError: the data is gone or another.
+        """
+        if self._examples is None:
+            raise DataError(
+                f"the data of run {self.id} is gone or has changed, so its mistakes cannot be shown",
+                str(self.config["data"]["source"]),
+                "Bring it back, or train a run on the data as it is: orthogon train",
+            )
+        return TagBook.load(self.project.folder, self._examples)
+
+    def has_tags(self) -> bool:
+        """Whether anybody has tagged anything, and the data is there to show what."""
+        return self._examples is not None and (self.project.folder / TAGS).exists()
+
+    def cases(self, ids: Sequence[int], split: str = "dev") -> list[Case]:
+        """These examples as cards.
+
+        Raises:
+            UsageError: one of them is not among those that are looked at.
+        """
+        scores = self._shown(split)
+        row_of = {int(id_): row for row, id_ in enumerate(scores.ids)}
+        unknown = [int(id_) for id_ in ids if int(id_) not in row_of]
+        if unknown:
+            raise UsageError(
+                f"example {unknown[0]} is none that is looked at in {split}", "id", "List them: orthogon errors --json"
+            )
+        return self._cases([row_of[int(id_)] for id_ in ids], split, scores, self.answers(split))
+
+    def to_tag(self, k: int | None = error_analysis.SAMPLE) -> NDArray[np.int64]:
+        """Ids of a random sample of k mistakes that are looked at, in an order all runs of the project share."""
+        return error_analysis.in_drawn_order(self._shown("dev"), self.info["splits_key"])[:k]
+
+    def tagged(self) -> Ceilings:
+        """What mending each kind of mistake could bring at best, from the tags."""
+        title = _error_title(self)
+        return error_analysis.table_of(self.scores("dev"), self._shown("dev"), self.metric, self.tags(), title)
+
+    def write_tags(self, out: str | Path, k: int | None = None) -> int:
+        """Write the mistakes as a spreadsheet to be tagged, all or k drawn at random; returns how many.
+
+        Raises:
+            UsageError: the file exists.
+        """
+        refuse_to_write(Path(out))
+        book, ids = self.tags(), self.to_tag(k)
+        rows = error_analysis.rows_of(ids, book.examples, self.answers("dev"), self.scores("dev"))
+        write_csv(Path(out), rows, book)
+        return len(rows)
+
+    def read_tags(self, source: str | Path) -> Taken:
+        """Take back a spreadsheet; every good row is kept in the project, bad ones are named in what is returned.
+
+        Raises:
+            DataError: it is no such table, or belongs to other data.
+        """
+        book, halves = self.tags(), self.halves()
+        allowed = {int(i): str(book.examples[int(i)].origin) for i in np.union1d(halves.eyeball, halves.seen)}
+        taken = read_csv(Path(source), book, allowed)
+        book.save()
+        self.project.log("tags read", run=self.id, rows=taken.rows, changed=taken.changed)
+        return taken
 
     def _cases(self, rows: Any, split: str, scores: Scores, answers: Any, look: bool = False) -> list[Case]:
         examples = self._examples
@@ -320,7 +422,7 @@ class Run(run_folder.Run):
         task, metric, info = self.task(), self.metric, self.info
         diagnosis = self.diagnose()
         judged = self._judged
-        scores, answers = self.scores(judged), self.answers(judged)
+        scores, answers = self._shown(judged), self.answers(judged)
         order = mistakes.worst(scores, WORST_IN_REPORT)
         cases = self._cases(order, judged, scores, answers, look=True)
         looks = []
@@ -329,6 +431,7 @@ class Run(run_folder.Run):
             rest = np.setdiff1d(np.arange(len(scores)), order)
             rest = generator.permutation(rest)[:LOOKS_IN_REPORT]
             looks = self._cases(rest, judged, scores, answers, look=True)
+        scores = self.scores(judged)
         parts = {name: self.scores(name) for name in self.splits()}
         figures: dict[str, dict[str, Figure]] = {}
         for each in task.metrics().values():

@@ -1,28 +1,74 @@
-"""The mistakes: confusion, worst cases, classes and groups that fail, coverage.
+"""The mistakes: confusion, worst cases, classes and groups that fail, tags and what mending them could bring.
 
-[bold]Example[/]: orthogon errors --worst 20
+[bold]Examples[/]: orthogon errors --worst 20
+          orthogon errors --tag                        tick what you see, one mistake after another
+          orthogon errors --csv tags.csv, then --read tags.csv    the same in a spreadsheet
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orthogon.cli.screen import JsonOption, ProjectOption, RunArgument, console, print_json
+
+if TYPE_CHECKING:
+    from orthogon.api import Run
+
+SAMPLE = 100
 
 
 def run(
     name: RunArgument = None,
     worst: Annotated[int, typer.Option("--worst", min=0, help="How many of the worst mistakes to list.")] = 10,
     split: Annotated[str, typer.Option("--split", help="dev, train or train_dev; test stays a witness.")] = "dev",
+    tag: Annotated[
+        bool, typer.Option("--tag", help="Tick what you see, one mistake after another; go on later where you ended.")
+    ] = False,
+    sample: Annotated[
+        int, typer.Option("--sample", min=1, help="How many mistakes, drawn at random, to tag.")
+    ] = SAMPLE,
+    csv: Annotated[
+        str | None,
+        typer.Option("--csv", metavar="FILE", help="Write the mistakes as a spreadsheet, to be tagged there."),
+    ] = None,
+    read: Annotated[
+        str | None, typer.Option("--read", metavar="FILE", help="Read a spreadsheet that was tagged back in.")
+    ] = None,
+    hours: Annotated[
+        list[str] | None,
+        typer.Option("--hours", metavar="TAG=H", help="Hours it takes to mend a kind of mistake. Repeatable."),
+    ] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="From now on look at another part of dev, which nobody has looked at.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
-    from orthogon.report.terminal import cards
 
     chosen = api.load(name, project=project)
+    out = console()
+    if rotate:
+        halves = chosen.rotate()
+        out.print(f"Another part of dev is looked at from now on. {halves.reason}")
+        return
+    if csv is not None:
+        count = chosen.write_tags(csv)
+        out.print(f"{count:,} mistakes written to {csv}, in an order drawn at random: the first 100 are a fair sample.")
+        out.print("Put an x where a kind of mistake holds, add columns for new kinds, then: "
+                  f"orthogon errors --read {csv}")  # fmt: skip
+        return
+    if read is not None:
+        _read(chosen, read, as_json)
+    if tag:
+        _tag(chosen, sample)
+    if hours:
+        _set_hours(chosen, hours)
+    if tag or read is not None or hours:
+        print_json(chosen.tagged().to_dict()) if as_json else out.print(chosen.tagged())
+        return
     mistakes = chosen.mistakes(split)
     cases = chosen.worst(worst, split)
     if as_json:
@@ -31,11 +77,162 @@ def run(
              "confidence": case.card.confidence, "loss": case.card.loss}
             for case in cases
         ]  # fmt: skip
-        print_json({"run": chosen.id, "split": split, **mistakes.to_dict(), "worst": entries})
+        told: dict[str, Any] = {"run": chosen.id, "split": split, **mistakes.to_dict(), "worst": entries}
+        if split == "dev":
+            by_eye = chosen.by_eye()
+            told |= {"dev": chosen.halves().reason, "by_eye": by_eye and by_eye.to_dict()}
+        print_json(told)
         return
-    out = console()
     out.print(mistakes)
     if cases:
         out.print("Worst mistakes", style="bold")
-    out.print(cards(cases))
+    out.print(cards_of(cases))
+    if split == "dev":
+        _say_halves(chosen)
+        if chosen.has_tags():
+            out.print("\nWhat they were tagged as", style="bold")
+            out.print(chosen.tagged())
+        elif cases:
+            out.print("What do they have in common? Tick it: orthogon errors --tag")
     out.print(f"Mark and relabel in the report: {chosen.report_path()}")
+
+
+def cards_of(cases: Any) -> Any:
+    from orthogon.report.terminal import cards
+
+    return cards(cases)
+
+
+def _say_halves(chosen: Run) -> None:
+    """Who of dev is looked at, and whether the system was fitted to those."""
+    from orthogon.report import words
+
+    out = console()
+    out.print(chosen.halves().reason, style="dim")
+    by_eye = chosen.by_eye()
+    if by_eye is not None and by_eye.material:
+        unit = by_eye.unit
+        out.print(
+            f"It was fitted by eye: the error is {words.error(by_eye.eyeball_error, unit)} where mistakes were looked "
+            f"at and {words.error(by_eye.blackbox_error, unit)} where nobody looked, {words.gap(by_eye.gap, unit)} "
+            f"{words.span(by_eye.low, by_eye.high, unit)}. Look at other mistakes: orthogon errors --rotate",
+            style="yellow",
+        )
+
+
+def _set_hours(chosen: Run, said: list[str]) -> None:
+    from orthogon.errors import UsageError
+
+    book = chosen.tags()
+    for each in said:
+        name, _, number = each.rpartition("=")
+        try:
+            book.set_hours(name, float(number))
+        except ValueError as error:
+            raise UsageError(
+                f'"{each}" does not say how long what takes', "--hours", 'For instance: --hours "blurry=8"'
+            ) from error
+    book.save()
+
+
+def _read(chosen: Run, source: str, as_json: bool) -> None:
+    """Take a spreadsheet in; what is bad is named row by row once the good rows are kept."""
+    from orthogon.errors import DataError
+
+    taken = chosen.read_tags(source)
+    if not as_json:
+        console().print(taken.sentence())
+    if taken.problems:
+        first = taken.problems[:10]
+        lines = [f"line {problem.line}: {problem.what}. {problem.remedy}" for problem in first]
+        more = f"\nand {len(taken.problems) - len(first)} more" if len(taken.problems) > len(first) else ""
+        kept = f"The {taken.rows} good rows are kept; mend these and read the file again."
+        raise DataError(
+            f"{len(taken.problems)} of its rows cannot be taken", source, "\n".join(lines) + more + "\n" + kept
+        )
+
+
+# -- in the terminal ----------------------------------------------------------------------------------------------
+
+
+def _tag(chosen: Run, sample: int) -> None:
+    """Show one card after another and do what the keys say."""
+    from orthogon.errors import UsageError
+    from orthogon.strategy.tagging import Tagging
+
+    out = console()
+    session = Tagging(chosen.tags(), chosen.to_tag(sample).tolist())
+    if not session.ids:
+        out.print("There is no mistake to look at.")
+        return
+    if session.over:
+        out.print(f"All {len(session.ids)} have been looked at; more of them: orthogon errors --tag --sample 200")
+        return
+    note = ""
+    while not session.over:
+        _draw(chosen, session, note)
+        note = ""
+        wanted = session.press(_key())
+        if wanted is None:
+            continue
+        text = _line("new kind of mistake: " if wanted == "category" else "comment: ")
+        try:
+            session.name(text) if wanted == "category" else session.write(text)
+        except UsageError as error:
+            note = str(error)
+    out.print(f"\n{session.looked_at} of {len(session.ids)} looked at, kept in {session.book.path}")
+
+
+def _draw(chosen: Run, session: Any, note: str) -> None:
+    """The card, what its keys tick, and what else they do."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from orthogon.report.terminal import alone
+
+    out = console()
+    if out.is_terminal:
+        out.clear()
+    out.print(
+        Text(f"Mistake {session.at + 1} of {len(session.ids)}, {session.looked_at} looked at", style="bold"), end="\n\n"
+    )
+    for case in chosen.cases([session.id]):
+        out.print(alone(case))
+    ticks = Table.grid(padding=(0, 2))
+    for key, tag in session.ticks():
+        on = tag in session.tags
+        ticks.add_row(Text(key, "bold"), Text("[x]" if on else "[ ]"), Text(tag, "bold" if on else ""))
+    out.print(Text())
+    out.print(ticks)
+    if session.comment:
+        out.print(Text(f"comment: {session.comment}"))
+    out.print(
+        Text("\nEnter next · s skip · b back · a add a kind of mistake · c comment · q quit, and go on later", "dim")
+    )
+    if note:
+        out.print(Text(note, "yellow"))
+
+
+def _key() -> str:
+    """One key; where no terminal is attached, the next character of the input."""
+    import sys
+
+    if not sys.stdin.isatty():
+        return sys.stdin.read(1)
+    import click
+
+    try:
+        return click.getchar()
+    except (KeyboardInterrupt, EOFError):
+        return ""
+
+
+def _line(prompt: str) -> str:
+    import sys
+
+    if not sys.stdin.isatty():
+        return sys.stdin.readline()
+    try:
+        return input(prompt)
+    except (KeyboardInterrupt, EOFError):
+        return ""

@@ -30,6 +30,8 @@ MISTAKES = 5
 TARGETS = 3  # of several, that differ in one mistake
 COLUMNS_SHOWN = ((3, 18), (3, 12), (2, 12), (1, 12), (0, 12))  # of a row, and characters of each: what fits is taken
 STEPS = 3
+LARGE = 48  # pixels of a picture that stands alone
+FIELDS_ALONE = 16  # columns of a row that stands alone
 DRAWN = 14  # pixels of a drawing's longest side: five abreast in 80 columns
 TINY = 16  # pixels: pictures up to here are drawn without colour too; larger ones would only be specks
 
@@ -82,6 +84,36 @@ def cards(cases: Sequence[Case], targets: int | None = None) -> RenderableType:
     if kind == "image":
         return Drawings(cases)
     return _strings(cases) if kind == "strings" else Rows(cases, targets)
+
+
+def alone(case: Case) -> RenderableType:
+    """One example as large as a terminal allows: for looking at it, not for a list."""
+    card = case.card
+    lines: list[RenderableType] = []
+    if card.kind == "image":
+        lines += [Drawings([case], LARGE)]
+    said = Table.grid(padding=(0, 2))
+    said.add_column(style="dim", no_wrap=True)
+    said.add_column(overflow="fold")
+    if card.kind == "strings":
+        said.add_row("source", Text(clip(card.text)))
+    for target in card.targets:
+        if target.wrong:
+            said.add_row(Text(clip(target.name, 30)), Text(f"{target.answer}, not {target.truth}", "bold"))
+    if not card.targets:
+        said.add_row("answer", Text(clip(card.answer), "bold"))
+        said.add_row("truth", Text(clip(card.truth), "bold"))
+    if card.kind == "image":  # its drawing tells the rest
+        return Group(*lines, Text(f"loss {words.number(card.loss)}" if card.loss is not None else "", "dim"))
+    figures = [f"{_sure(card)} sure"] if card.confidence is not None else []
+    figures += [f"loss {words.number(card.loss)}"] if card.loss is not None else []
+    said.add_row("", Text(", ".join(figures), "dim"))
+    for name, value in list(card.fields.items())[:FIELDS_ALONE]:
+        said.add_row(Text(clip(name, 30)), Text(clip(str(value), 120)))
+    if len(card.fields) > FIELDS_ALONE:
+        said.add_row("", Text(f"and {len(card.fields) - FIELDS_ALONE} more columns", "dim"))
+    said.add_row("where", Text(clip(card.title), "dim"))
+    return Group(*lines, said)
 
 
 class Rows:
@@ -214,14 +246,15 @@ def _where(data: ReportData) -> RenderableType | None:
 class Drawings:
     """Pictures side by side, two pixels to a character cell, with what was said of them beneath; wraps."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], side: int = DRAWN) -> None:
         self.cases = cases
+        self.side = side
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         coloured = console.color_system is not None and not console.no_color
         images = [case.card.image for case in self.cases]
         tiny = all(image is not None and max(image.shape[:2]) <= TINY for image in images)
-        width = DRAWN
+        width = self.side
         room = max(1, (options.max_width + 2) // (width + 2))
         for first in range(0, len(self.cases), room):
             if first:
@@ -230,7 +263,7 @@ class Drawings:
 
     def _row(self, cases: Sequence[Case], width: int, coloured: bool, draw: bool) -> Iterator[Segment]:
         if draw:
-            drawings = [list(_draw(case.card.image, coloured)) for case in cases if case.card.image is not None]
+            drawings = [list(_draw(case.card.image, coloured, width)) for case in cases if case.card.image is not None]
             for i in range(max(map(len, drawings), default=0)):
                 for drawing in drawings:
                     cells = drawing[i] if i < len(drawing) else []
@@ -257,10 +290,10 @@ def _tail(text: str, width: int) -> str:
     return text if len(text) <= width else "…" + text[1 - width :]
 
 
-def _draw(image: NDArray[np.uint8], coloured: bool) -> Iterator[list[Segment]]:
+def _draw(image: NDArray[np.uint8], coloured: bool, side: int = DRAWN) -> Iterator[list[Segment]]:
     """Lines of half blocks: the upper pixel in the foreground, the lower in the background; without colour, ink where
     the picture is brighter than the middle of its range."""
-    pixels = _small(image)
+    pixels = _small(image, side)
     if pixels.shape[0] % 2:
         pixels = np.concatenate([pixels, np.zeros_like(pixels[:1])])
     if coloured:
@@ -276,8 +309,8 @@ def _draw(image: NDArray[np.uint8], coloured: bool) -> Iterator[list[Segment]]:
         yield [Segment("".join(" ▄▀█"[2 * a + b] for a, b in zip(upper.tolist(), lower.tolist(), strict=True)))]
 
 
-def _small(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """(H, W, 3), no side longer than DRAWN."""
+def _small(image: NDArray[Any], side: int = DRAWN) -> NDArray[np.uint8]:
+    """(H, W, 3), no side longer than `side`."""
     picture = picture_of(image).convert("RGB")
-    picture.thumbnail((DRAWN, DRAWN), Image.Resampling.BOX)
+    picture.thumbnail((side, side), Image.Resampling.BOX)
     return np.asarray(picture)

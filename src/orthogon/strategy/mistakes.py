@@ -153,17 +153,18 @@ def _figure(found: Slice, unit: str) -> tuple[str, str]:
 def worst(scores: Scores, k: int) -> NDArray[np.int64]:
     """Rows of the k mistakes with the largest loss, worst first; of all units where nothing is plainly wrong."""
     loss = np.asarray(scores.records["loss"], dtype=float)
-    rows = _mistaken(scores)
+    rows = mistaken(scores)
     return rows[np.argsort(-loss[rows], kind="stable")[:k]]
 
 
 def random(scores: Scores, k: int, seed: int = 0) -> NDArray[np.int64]:
     """Rows of k mistakes drawn at random: the worst ones are not the usual ones."""
-    rows = _mistaken(scores)
+    rows = mistaken(scores)
     return np.random.default_rng(seed).permutation(rows)[:k]
 
 
-def _mistaken(scores: Scores) -> NDArray[np.int64]:
+def mistaken(scores: Scores) -> NDArray[np.int64]:
+    """Rows of the mistakes; of all units where nothing is plainly wrong."""
     wrong = scores.records.get("wrong")
     if wrong is None or np.ndim(wrong) > 1:
         return np.arange(len(scores))

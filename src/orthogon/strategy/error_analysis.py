@@ -1,0 +1,92 @@
+"""Error analysis of one run: which mistakes are shown, what they were tagged as, and what mending them could bring."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from orthogon.data.examples import Examples
+from orthogon.metrics.intervals import estimate
+from orthogon.metrics.score import Metric, Scores
+from orthogon.strategy.ceilings import Ceilings, ceilings, counts_mistakes, names_of, shares_of
+from orthogon.strategy.eyeball import Halves
+from orthogon.strategy.mistakes import mistaken
+from orthogon.strategy.tags import Row, TagBook
+
+SAMPLE = 100  # mistakes that are tagged unless more are asked for
+
+
+def shown(dev: Scores, halves: Halves) -> Scores:
+    """The scores of dev that people may look at example by example."""
+    return dev if halves.whole else dev.take(np.isin(dev.ids, halves.eyeball))
+
+
+def in_drawn_order(scores: Scores, key: str) -> NDArray[np.int64]:
+    """Ids of the mistakes, in an order drawn once a project: the same for every run, so that tags are met again.
+
+    The first m of them are a random sample of the mistakes, whatever m is.
+    """
+    ids = scores.ids[mistaken(scores)]
+    place = [hashlib.sha256(f"{key}-{int(id_)}".encode()).digest()[:8] for id_ in ids]
+    return ids[np.argsort(np.array(place, dtype="S8"), kind="stable")] if len(ids) else ids
+
+
+def rows_of(ids: NDArray[np.int64], examples: Examples, answers: Any, scores: Scores) -> list[Row]:
+    """The mistakes as a spreadsheet shows them.
+
+    Args:
+        answers: of the same split, in any order.
+    """
+    row_of = {int(id_): row for row, id_ in enumerate(answers.ids)}
+    score_of = {int(id_): row for row, id_ in enumerate(scores.ids)}
+    confidence = answers.values.get("confidence")
+    rows = []
+    for id_ in map(int, ids):
+        example, at = examples[id_], row_of[id_]
+        sure = None if confidence is None or np.ndim(confidence) != 1 else float(confidence[at])
+        loss = float(scores.records["loss"][score_of[id_]])
+        said = _words(answers.values["answer"][at])
+        rows.append(Row(id_, str(example.origin), _words(example.target), said, sure, loss))
+    return rows
+
+
+def _words(value: Any) -> str:
+    """A target or an answer in one cell; of several targets each with its name."""
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{name}={_words(each)}" for name, each in value.items())
+    if isinstance(value, np.ndarray):
+        return "; ".join(_words(each) for each in value.tolist())
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def table_of(dev: Scores, part: Scores, metric: Metric, book: TagBook, title: str) -> Ceilings:
+    """The table of tags of those mistakes of a run that were looked at.
+
+    Args:
+        dev: scores of all of dev, for the error. part: of those that are shown.
+        title: what the error is called.
+    """
+    mistakes = part.take(mistaken(part))
+    looked = np.array([int(id_) in book.entries for id_ in mistakes.ids], dtype=bool)
+    there = mistakes.take(looked)
+    entries = [book.entries[int(id_)] for id_ in there.ids]
+    tagged = names_of([entry.tags for entry in entries], list(book.categories))
+    tagged = {name: mine for name, mine in tagged.items() if mine.any()}
+    alike = counts_mistakes(part, metric) or not entries
+    return ceilings(
+        estimate(dev, metric),
+        tagged,
+        len(entries),
+        of=len(mistakes),
+        hours=book.categories,
+        shares=None if alike else shares_of(there, metric, tagged),
+        title=title,
+        unit=metric.unit,
+        comments=sum(bool(entry.comment) for entry in entries),
+    )
