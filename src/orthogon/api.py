@@ -37,6 +37,7 @@ from orthogon.strategy.ceilings import Ceilings
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.knobs import Ending
+from orthogon.strategy.optimism import tried
 from orthogon.strategy.tags import FILE as TAGS
 from orthogon.strategy.tags import TagBook, Taken, read_csv, write_csv
 
@@ -86,7 +87,7 @@ class Run(run_folder.Run):
             smallest_gap=metrics["smallest_gap"],
             trivial_error=self.metric.error(baselines[0]["scores"]) if baselines else None,
             seeds=[{name: run.scores(name) for name in run.splits()} for run in self._other_seeds()],
-            candidates=[run.scores("dev") for run in self._rivals()],
+            candidates=self._candidates(),
             mismatch_declared=any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
             ordered_in_time=self.config["data"].get("time") is not None,
         )
@@ -109,6 +110,15 @@ class Run(run_folder.Run):
             for run in scored
             if run.info["fingerprint"] == self.info["fingerprint"] and np.array_equal(run.scores("dev").ids, mine)
         ]
+
+    def _candidates(self) -> list[Scores]:
+        """Dev scores of every system ever compared on this dev set: finished runs, and whole trials."""
+        rivals = self._rivals()
+        if not rivals:
+            return []
+        data = [self.info["fingerprint"], self.info["splits_key"]]
+        trials = tried(self.project.folder / "trials", data, self.scores("dev"), [run.config for run in rivals])
+        return [*(run.scores("dev") for run in rivals), *trials]
 
     def better_run(self) -> str | None:
         """The best run on the same dev set, when it is not this one: by this one's metric, and within its limits."""

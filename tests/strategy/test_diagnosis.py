@@ -40,8 +40,8 @@ from orthogon.strategy.diagnosis import (
     examples_needed,
     holm,
     judge,
-    selection_optimism,
 )
+from orthogon.strategy.optimism import selection_optimism
 
 ERROR = classification_metrics(["no", "yes"])["error"]
 

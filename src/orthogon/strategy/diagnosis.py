@@ -15,14 +15,13 @@ from __future__ import annotations
 import html
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from orthogon.errors import UsageError
 from orthogon.metrics.intervals import (
-    DRAWS,
     NORMAL,
     Estimate,
     Floats,
@@ -40,6 +39,7 @@ from orthogon.metrics.intervals import (
 )
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.shown import plain
+from orthogon.strategy.optimism import Optimism, selection_optimism
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -133,22 +133,6 @@ class Gap:
     at_most: bool = False
     needed_n: int | None = None
     beyond_reach: bool = False
-
-
-@dataclass(frozen=True)
-class Optimism:
-    """How much the best of several candidates owes to having been chosen on this dev set.
-
-    corrected: its error, out of bag; optimism: corrected minus the dev error it was chosen by; listed: whether that
-    is as large as the smallest gap worth acting on and one standard error.
-    """
-
-    num_candidates: int
-    winner: int
-    dev_error: float
-    corrected: float
-    optimism: float
-    listed: bool = False
 
 
 @dataclass(frozen=True)
@@ -393,43 +377,6 @@ def smallest_worth_acting_on(metric: Metric, dev_error: float, trivial_error: fl
     return SMALLEST_OF_TRIVIAL * trivial_error if trivial_error else SMALLEST_OF_DEV / 2 * dev_error
 
 
-def selection_optimism(candidates: Sequence[Scores], metric: Metric, draws: int = DRAWS, seed: int = 0) -> Optimism:
-    """What choosing the best of these candidates on this dev set made it look better than it is.
-
-    Examples are drawn again; the winner of each draw is scored on the examples that the draw left out.
-
-    Source: Tsamardinos, Greasidou, Borboudakis 2018, bootstrap bias-corrected CV.
-    Raises:
-        UsageError: the candidates were scored on different examples.
-    """
-    ids = candidates[0].ids
-    for number, candidate in enumerate(candidates):
-        if not np.array_equal(candidate.ids, ids):
-            raise UsageError(
-                f"Candidate {number} was scored on {len(candidate)} examples that are not those of candidate 0.",
-                "candidates",
-                "Compare candidates on one dev set.",
-            )
-    n = len(ids)
-    rng = np.random.default_rng(seed)
-    counts = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) for _ in range(draws)]).astype(float)
-
-    def errors(candidate: Scores, weights: Floats) -> Floats:
-        values = metric.draws(candidate.records, weights)
-        return 1.0 - values if metric.higher_is_better else values
-
-    winners = np.stack([errors(candidate, counts) for candidate in candidates]).argmin(axis=0)
-    left_out = (counts == 0).astype(float)
-    outside = np.empty(draws)
-    for winner in np.unique(winners):
-        rows = winners == winner
-        outside[rows] = errors(candidates[winner], left_out[rows])
-    on_dev = [metric.error(candidate) for candidate in candidates]
-    best = int(np.argmin(on_dev))
-    corrected = float(np.nanmean(outside))
-    return Optimism(len(candidates), best, on_dev[best], corrected, corrected - on_dev[best])
-
-
 def diagnose(
     scores: Mapping[str, Scores],
     metric: Metric,
@@ -565,8 +512,9 @@ def diagnose(
     if len(candidates) > 1:
         found = selection_optimism(candidates, metric)
         listed = found.optimism >= max(delta, math.sqrt(measured["dev"].variance))
-        optimism = Optimism(**{**asdict(found), "listed": listed})
-        if listed and OVERFIT not in causes:
+        is_winner = metric.error(scores["dev"]) <= found.dev_error + 1e-12
+        optimism = replace(found, listed=listed, is_winner=is_winner)
+        if listed and is_winner and OVERFIT not in causes:
             causes.append(OVERFIT)
     if half_width > bearable and not material:
         causes.append(SMALL_DEV)
