@@ -60,7 +60,12 @@ def test_every_file_is_a_chapter_listed_once_in_the_table_of_contents() -> None:
 def test_the_docstring_has_the_form(topic: str) -> None:
     idea = parts(topic)["Idea"]
     assert "\n\n" not in idea, "the idea is one paragraph"
-    assert 3 <= len(re.findall(r"[.?!](?:\s|$)", idea)) <= 9
+    sentences = re.split(r"(?<=[.?!])\s+", idea)
+    assert len(sentences) == 5, "the idea is five sentences"
+    names = ("tanh ", "beta ")  # that may begin one
+    assert all(sentence[0].isupper() or sentence.startswith(names) for sentence in sentences)
+    assert all(sentence[-1] in ".?!" for sentence in sentences)
+    assert all(3 <= len(sentence.split()) <= 60 for sentence in sentences)
 
 
 @chapters

@@ -1,10 +1,10 @@
 """Computation graph: values flow left to right, derivatives right to left.
 
 Any formula is a graph of small operations, and each knows the derivative of its output by its inputs. Going backwards
-from the result, the chain rule multiplies these local derivatives, so one pass gives the derivative of J by every
-node, however many there are. That is backpropagation; it costs about as much as computing J itself, where nudging each
-input in turn would cost one more run for each input. What goes wrong by hand: a node used twice gets the sum of what
-comes back along both ways, not the last of them.
+from the result, the chain rule multiplies these local derivatives, so one pass gives the derivative of J by every node,
+however many there are. That is backpropagation. It costs about as much as computing J itself, where nudging each input
+in turn would cost one more run for each input. What goes wrong by hand: a node used twice gets the sum of what comes
+back along both ways, not the last of them.
 
 Equations:
     J = 3 (a + b c):   u = b c,   v = a + u,   J = 3 v

@@ -1,10 +1,10 @@
 """Convolution in one and three dimensions: the same window, moved along as many axes as the data has.
 
 A heartbeat or a sound is a line of numbers, a scan of a body a block, a film a block whose third axis is time. The
-filter gets as many axes as the data: f weights per channel on a signal, f³ in a volume; channels, biases, number of
-filters and the size of the output along each axis stay as they were. A filter on a signal is a little template that
-answers where the signal looks like it. In three dimensions work and memory grow with f³ and n³, which is why such
-networks use small filters and early pooling.
+filter gets as many axes as the data: f weights per channel on a signal, f³ in a volume. Channels, biases, the number of
+filters and the rule for the output's size along an axis are those of two dimensions. A filter on a signal is a little
+template that answers where the signal looks like it. In three dimensions work and memory grow with f³ and n³, which is
+why such networks use small filters and early pooling.
 
 Equations:
     n_out = ⌊(n - f) / s⌋ + 1                            for each axis

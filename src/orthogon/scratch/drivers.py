@@ -1,6 +1,6 @@
 """Drivers: data, computation and algorithms are what made deep networks work.
 
-Plot the dev error against the number of training examples for three sizes of network: with few examples the curves lie
+Plot the dev error against the number of training examples for three sizes of network. With few examples the curves lie
 together and hand-made features may well win; with many the small network levels off while the large one goes on to
 improve. So more data pays only with a large enough network, and a large network only with enough data. Algorithms are
 the third driver: ReLU in place of sigmoid lets gradients through, and the same network reaches the same loss in far

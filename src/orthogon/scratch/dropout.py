@@ -1,6 +1,6 @@
 """Dropout: switch units off at random while training, so that none may rely on another.
 
-Each unit is kept with probability keep_prob, in every example and every step anew; the kept ones are divided by
+Each unit is kept with probability keep_prob, in every example and every step anew. The kept ones are divided by
 keep_prob, so the expected activation stays what it was and nothing has to change at test time, where nothing is
 dropped. A unit that cannot count on any one input spreads its weights, and their squared norm shrinks; for linear
 regression this is ridge regression with a price per feature. The same mask goes through backward. While dropout is on,

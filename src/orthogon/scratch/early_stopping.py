@@ -1,10 +1,10 @@
 """Early stopping: keep the weights that did best on the dev set.
 
 While a large model trains, its training error falls on and on, but its error on the dev set falls only until the model
-starts to learn the noise. Measure the dev error as you go, keep a copy of the weights whenever it is the lowest so far,
-and stop once it has not improved for a while, the patience. Weights grow from small ones, so stopping early works much
-like L2, with one run in place of a search over lambda. The price: one knob now touches both how well you fit and how
-well you generalise, which are easier to treat apart.
+starts to learn the noise. Measure the dev error as you go, and keep a copy of the weights whenever it is the lowest so
+far. Stop once it has not improved for a while, the patience, and take the copy. Weights grow from small ones, so
+stopping early works much like L2, with one run in place of a search over lambda. The price: one knob now touches both
+how well you fit and how well you generalise, which are easier to treat apart.
 
 Equations:
     best <- argmin over t of dev_error(t)

@@ -1,11 +1,12 @@
 """Gradient checking: compare what backward says with what the cost does, and name the layer that lies.
 
-Move one parameter a little up and a little down and look at the cost: the two-sided difference has an error of order
-eps², the one-sided one of order eps, so take the two-sided. Put all parameters into one long vector theta, do this for
-each entry, and compare with backward's gradient by one relative distance: about 1e-7 is good, at 1e-5 look closer, 1e-3
-is a bug. Then the same distance for each W[l] and b[l] alone says where. It costs two forward passes per parameter, so
-it is for debugging: small network, float64, the penalty included, dropout off; once at the start and once after some
-training, since weights near 0 can hide a bug.
+Move one parameter a little up and a little down and look at the cost: its change, divided by that of the parameter,
+should be the derivative that backward gives. The two-sided difference has an error of order eps², the one-sided one of
+order eps, so take the two-sided. Put all parameters into one long vector theta, do this for each entry, and compare
+with backward's gradient by one relative distance: about 1e-7 is good, at 1e-5 look closer, 1e-3 is a bug. Then the same
+distance for each W[l] and b[l] alone says where. It costs two forward passes per parameter, so it is for debugging:
+small network, float64, the penalty included, dropout off; once at the start and once after some training, since weights
+near 0 can hide a bug.
 
 Equations:
     dtheta_approx[i] = (J(theta + eps e_i) - J(theta - eps e_i)) / (2 eps)        eps = 1e-7, error O(eps²)

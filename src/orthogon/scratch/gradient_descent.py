@@ -1,10 +1,10 @@
 """Gradient descent: walk downhill, one step against the slope at a time.
 
 The gradient points where the cost rises fastest, so each step goes the other way, by the learning rate alpha times the
-gradient. Small alpha creeps; large alpha jumps over the valley; too large alpha lands higher on the other side each
-time, and the cost grows without bound. On J(w) = (w - 5)² a step multiplies the distance to 5 by (1 - 2 alpha): it
-shrinks for alpha < 1, stays for alpha = 1 and grows for alpha > 1. Remember: a cost that rises step after step calls
-for a smaller alpha, not for patience.
+gradient. A small alpha creeps; a large one jumps over the valley and back. Too large an alpha lands higher on the other
+side each time, and the cost grows without bound. On J(w) = (w - 5)² a step multiplies the distance to 5 by (1 - 2
+alpha): it shrinks for alpha < 1, stays for alpha = 1 and grows for alpha > 1. Remember: a cost that rises step after
+step calls for a smaller alpha, not for patience.
 
 Equations:
     w <- w - alpha dJ/dw

@@ -3,7 +3,7 @@
 Features of very different sizes make the cost a long narrow valley: the learning rate must be small enough for the
 steep direction and is then far too small for the flat one. Subtract each feature's mean and divide by its standard
 deviation, and the contours become round, a larger learning rate works, and gradient descent needs a fraction of the
-steps. Measure the mean and deviation on the training set and reuse exactly these on dev and test and in use; figures
+steps. Measure the mean and deviation on the training set and reuse exactly these on dev and test and in use. Figures
 measured on another set would map the same input to another place. A feature that never changes carries nothing and
 becomes 0.
 

@@ -1,6 +1,6 @@
 """Learning-rate decay: long steps first, short ones at the end.
 
-With mini-batches the gradient is noisy, and at a constant learning rate the weights never settle: they wander around
+With mini-batches the gradient is noisy, and at a constant learning rate the weights never settle. They wander around
 the minimum in a ball whose size goes with alpha. A smaller alpha gives a smaller ball but a slower way there. So start
 large and shrink it: smoothly with the number of passes, by a root, in stairs, or by hand. Find a good first alpha
 before you tune its decay; it matters more.

@@ -1,10 +1,10 @@
 """Optimisers: gradient descent, momentum, RMSprop and Adam on one problem, in mini-batches.
 
 Two moons, a small ReLU network, and the same batches for all. At a short learning rate plain gradient descent and
-momentum are still on their way when RMSprop and Adam have arrived: these move every weight by about alpha, however
-small its gradient is. Momentum is an average of the gradients, so where they hardly change from step to step it walks
-as gradient descent does, and here it does. A much larger learning rate that decays brings gradient descent there as
-well, so compare optimisers at the best rate of each, not at one rate.
+momentum are still on their way when RMSprop and Adam have arrived. The latter two move every weight by about alpha,
+however small its gradient is. Momentum is an average of the gradients, so where they hardly change from step to step it
+walks as gradient descent does, and here it does. A much larger learning rate that decays brings gradient descent there
+as well, so compare optimisers at the best rate of each, not at one rate.
 
 Equations:
     for each epoch: shuffle, cut into batches of 64

@@ -3,8 +3,8 @@
 Keep an average of the squared derivatives of every single parameter, and divide each derivative by its root. A
 direction in which the cost is steep has large derivatives and is damped; a flat one is sped up; so one learning rate
 fits both, and it can be larger. All is done entry by entry. A small number stands outside the root, so that nothing is
-divided by zero; inside the root it would be far larger than it looks: for a derivative of 1e-8 the step would be
-5,000 times as small.
+divided by zero. Inside the root it would be far larger than it looks: for a derivative of 1e-8 the step would be 5,000
+times as small.
 
 Equations:
     S <- beta2 S + (1 - beta2) dW²          dW² entry by entry

@@ -1,7 +1,7 @@
 """Saddle points: where the gradient is zero and the way down is hidden.
 
-In two dimensions one thinks of local minima, with many parameters a point with zero gradient is almost surely a saddle:
-for a minimum every one of the directions would have to curve up, for n independent ones a chance of 2^-n. So poor local
+In two dimensions one thinks of local minima; with many parameters a point with zero gradient is almost surely a saddle.
+For a minimum every one of the directions would have to curve up, for n independent ones a chance of 2^-n. So poor local
 minima are a small worry; the plateaus around saddles are the large one, because there the gradient is tiny and plain
 gradient descent hardly moves. RMSprop and Adam divide by the size of the gradient, so that a small slope counts as much
 as a large one. Momentum gathers speed there only through the larger learning rate that it bears.

@@ -1,7 +1,7 @@
 """Softmax: turn C scores into C probabilities.
 
-Exponentials make every score positive, and dividing by their sum makes them add up to 1; a score that is higher by 1
-is e times as probable. Only differences count: adding the same number to every score changes nothing, so subtract the
+Exponentials make every score positive, and dividing by their sum makes them add up to 1. A score that is higher by 1 is
+e times as probable. Only differences count: adding the same number to every score changes nothing, so subtract the
 largest first and nothing overflows. With two classes it is the sigmoid of z1 - z2, that is logistic regression; alone,
 without hidden layers, it draws straight boundaries. Hardmax puts 1 at the largest score and 0 elsewhere: the decision,
 not something to train through, since its slope is 0 almost everywhere.

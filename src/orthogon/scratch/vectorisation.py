@@ -4,7 +4,7 @@ A Python loop interprets every multiplication anew; a matrix product is one call
 processor's vector units (SIMD) and its memory in order. The result is the same sum, added in another order, so it
 agrees to rounding and not to the last bit. Stack the examples as columns of X, and a neuron answers for all m of them
 in one product; b is broadcast, the same number added to every column. Remember: no explicit loop over examples or
-units; the loops that stay are those over layers and over steps of training.
+units. The loops that stay are those over layers and over steps of training.
 
 Equations:
     z = wᵀ x + b = sum_j w_j x_j + b        one example

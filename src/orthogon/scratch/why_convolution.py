@@ -1,11 +1,11 @@
 """Why convolutions: a dense layer with most weights at zero and the rest shared.
 
-A convolution is a matrix product like any dense layer, but its matrix is special. Connections are sparse: an output
-sees f x f inputs, all other weights are 0. Parameters are shared: the same f² numbers stand in every row, one place
-further on. From 32 x 32 x 3 to 28 x 28 x 6 a dense layer needs over 14 million weights, the convolution 450. And it
-follows what it sees: an input that moves by one pixel gives an output that moves by one pixel, so that a feature
-learned in one corner is found in every corner. With stride s this holds for moves by multiples of s only, and near the
-border only as far as nothing enters or leaves.
+A convolution is a matrix product like any dense layer, but its matrix is special. Connections are sparse, since an
+output sees f x f inputs and all other weights are 0; and parameters are shared, since the same f² numbers stand in
+every row, one place further on. From 32 x 32 x 3 to 28 x 28 x 6 a dense layer needs over 14 million weights, the
+convolution 450. And it follows what it sees: an input that moves by one pixel gives an output that moves by one pixel,
+so that a feature learned in one corner is found in every corner. With stride s this holds for moves by multiples of s
+only, and near the border only as far as nothing enters or leaves.
 
 Equations:
     dense:        n_in n_out weights + n_out biases       n_in = n_H_prev n_W_prev n_C_prev
