@@ -78,7 +78,7 @@ def test_a_bottleneck_saves_nine_tenths() -> None:
 
 
 @pytest.mark.system("arch.side-heads")
-@pytest.mark.parametrize(("build", "side"), [(googlenet, 80), (googlenet_bn, 32)])
+@pytest.mark.parametrize(("build", "side"), [(googlenet, 80), (googlenet, 32), (googlenet_bn, 32)])
 def test_side_heads_add_to_the_loss_and_vanish_in_eval(build: Callable[..., nn.Module], side: int) -> None:
     torch.manual_seed(0)
     network = build(num_classes=5, dropout=0, side_dropout=0)

@@ -14,10 +14,11 @@ import torchvision.models as reference
 from torch import nn
 
 from orthogon.errors import ConfigError, ShapeError
-from orthogon.models import resnet
+from orthogon.models import build, resnet
 from orthogon.models.describe import describe
 from orthogon.models.resnet import BasicBlock, Bottleneck, PaddedShortcut, SmallResNet
 from orthogon.nn.init import initialise_
+from orthogon.tasks.transfer import refuse_strange
 
 
 def size(module: nn.Module) -> int:
@@ -101,6 +102,28 @@ def test_the_papers_bottleneck_strides_on_its_first_convolution() -> None:
     seen[:, :, 1::2], seen[:, :, :, 1::2] = 9.0, 9.0  # pixels that a stride of 2 skips
     assert torch.equal(paper(seen), paper(x))
     assert not torch.allclose(ours(seen), ours(x))
+
+
+@pytest.mark.system("arch.resnet")
+@pytest.mark.parametrize(("depth", "count"), [(50, 25_557_032), (101, 44_549_160), (152, 60_192_808)])
+def test_both_forms_have_a_name(depth: int, count: int) -> None:
+    """The same tensors, and another function: torchvision's outputs are those of the plain name alone."""
+    with torch.device("meta"):
+        paper, ours = build(f"resnet{depth}_1x1")[0], build(f"resnet{depth}")[0]
+    assert size(paper) == size(ours) == count
+    assert {key: value.shape for key, value in paper.state_dict().items()} == {
+        key: value.shape for key, value in ours.state_dict().items()
+    }
+    for network, strides in ((paper, [(2, 2), (1, 1)]), (ours, [(1, 1), (2, 2)])):
+        firsts = [network.get_submodule(f"layer{k}.0") for k in (2, 3, 4)]
+        assert [[block.conv1.stride, block.conv2.stride] for block in firsts] == [strides] * 3
+        others = [b for b in network.modules() if isinstance(b, Bottleneck) and b not in firsts]
+        assert {block.conv1.stride + block.conv2.stride for block in others} == {(1, 1, 1, 1)}
+
+
+def test_the_papers_form_is_not_given_torchvisions_weights() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)weights resnet50_torchvision are of resnet50.*resnet50_1x1"):
+        refuse_strange("resnet50_1x1", "resnet50_torchvision")
 
 
 @pytest.mark.system("arch.resblock")

@@ -47,6 +47,9 @@ NETWORKS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any], tuple[int, ...]]
     "resnet50": ("orthogon.models.resnet:resnet50", (1000, 3), {}, (3, 224, 224)),
     "resnet101": ("orthogon.models.resnet:resnet101", (1000, 3), {}, (3, 224, 224)),
     "resnet152": ("orthogon.models.resnet:resnet152", (1000, 3), {}, (3, 224, 224)),
+    "resnet50_1x1": ("orthogon.models.resnet:resnet50", (1000, 3), {"stride_on": "1x1"}, (3, 224, 224)),
+    "resnet101_1x1": ("orthogon.models.resnet:resnet101", (1000, 3), {"stride_on": "1x1"}, (3, 224, 224)),
+    "resnet152_1x1": ("orthogon.models.resnet:resnet152", (1000, 3), {"stride_on": "1x1"}, (3, 224, 224)),
     "plain18": ("orthogon.models.resnet:plain18", (1000, 3), {}, (3, 224, 224)),
     "plain34": ("orthogon.models.resnet:plain34", (1000, 3), {}, (3, 224, 224)),
     "resnet20": ("orthogon.models.resnet:resnet20", (10, 3), {}, (3, 32, 32)),
@@ -93,6 +96,11 @@ def builder(name: str) -> Callable[..., nn.Module]:
 def takes_dropout(name: str) -> bool:
     """Whether the network of this name drops units at random, and as many as it is told."""
     return "dropout" in inspect.signature(builder(name)).parameters
+
+
+def has_side_heads(name: str) -> bool:
+    """Whether the network of this name can be built with classifiers on hidden layers, which help to train it."""
+    return "side_heads" in inspect.signature(builder(name)).parameters
 
 
 def image_networks() -> list[str]:

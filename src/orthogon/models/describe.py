@@ -28,7 +28,10 @@ WHOLE = (nn.MultiheadAttention,)  # has children, but is counted as one layer
 
 @dataclass(frozen=True)
 class Layer:
-    """One row; `shape` is the output's without the batch axis, `multiply_adds` are those of one example."""
+    """One row; `shape` is the output's without the batch axis, `multiply_adds` are those of one example.
+
+    `used` is False for what answers do without, such as side heads, which only training runs.
+    """
 
     name: str
     kind: str
@@ -37,13 +40,15 @@ class Layer:
     share: float
     multiply_adds: int
     weighted: bool
+    used: bool = True
 
 
 @dataclass(frozen=True)
 class Description(Shown):
     """A network's layers in the order they run, and the totals.
 
-    `parameters` counts each tensor once, also where two layers share it; `trainable` leaves out frozen ones.
+    `parameters` counts each tensor once, also where two layers share it; `trainable` leaves out frozen ones. Layers
+    that answers do without come last and are in neither count of layers.
     """
 
     name: str
@@ -81,7 +86,7 @@ class Description(Shown):
             table.add_row(
                 layer.name,
                 layer.kind,
-                " × ".join(map(str, layer.shape)) or "1",
+                " × ".join(map(str, layer.shape)) or ("1" if layer.used else "not used"),
                 f"{layer.parameters:,}",
                 f"{layer.share:.1%}",
                 f"{layer.multiply_adds:,}",
@@ -148,9 +153,10 @@ def describe(network: nn.Module, inputs: Tensor | Sequence[Any], name: str = "")
                 share=parameters / total if total else 0.0,
                 multiply_adds=round(multiply_adds / batch),
                 weighted=_is_weighted(module),
+                used=module in seen,
             )
         )
-    num_layers = sum(layer.weighted for layer in layers)
+    num_layers = sum(layer.weighted and layer.used for layer in layers)
     num_poolings = sum(isinstance(module, POOLINGS) for module in seen)
     return Description(
         name=name or type(network).__name__,

@@ -9,7 +9,8 @@ torchvision's googlenet, with `transform_input=True` where its public weights ar
     -> pool 7 -> 5a-b 1024 @ 7 -> mean -> K
 
 Differs: the paper names no initialisation and no constants of its response norm; here He's, and those of the authors'
-Caffe file. Side heads end in an adaptive pool to 4 x 4, which changes nothing at 224, so that other sizes pass.
+Caffe file. Side heads end in an adaptive pool to 4 x 4, which changes nothing at 224, so that other sizes pass; a map
+too small for their 5x5 pool goes without it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from orthogon.models.image_network import ImageNetwork
+from orthogon.models.image_network import SIDE_WEIGHT, ImageNetwork
 from orthogon.nn.init import initialise_
 
-SIDE_WEIGHT = 0.3  # section 5: of each side head's loss in the training loss
+SIDE_POOL = 5  # window of a side head's first pool, in pixels of its map
 
 
 class GoogLeNetOutputs(NamedTuple):
@@ -93,10 +94,12 @@ class Inception(nn.Module):
 class SideHead(nn.Module):
     """A small classifier on a hidden layer: pool to 4 x 4, 1x1 convolution, two dense layers (section 5)."""
 
+    side_head = True  # not a link of the chain that `stages` follows
+
     def __init__(self, in_channels: int, num_classes: int, dropout: float, *, batch_norm: bool) -> None:
         super().__init__()
         # 14 -> 4; torchvision's form pools to 4 at once, over windows that differ from these
-        self.pool = nn.Identity() if batch_norm else nn.AvgPool2d(5, stride=3)
+        self.pool = nn.Identity() if batch_norm else nn.AvgPool2d(SIDE_POOL, stride=3)
         self.conv = Convolution(in_channels, 128, 1, batch_norm=batch_norm)
         self.fc1 = nn.Linear(128 * 4 * 4, 1024)
         self.relu = nn.ReLU(inplace=True)
@@ -105,7 +108,9 @@ class SideHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> logits (B, K)."""
-        x = self.conv(F.adaptive_avg_pool2d(self.pool(x), 4))
+        if min(x.shape[-2:]) >= SIDE_POOL:
+            x = self.pool(x)
+        x = self.conv(F.adaptive_avg_pool2d(x, 4))
         return self.fc2(self.dropout(self.relu(self.fc1(x.flatten(1)))))
 
 
@@ -123,9 +128,10 @@ class GoogLeNet(ImageNetwork):
         side_dropout: float,
         transform_input: bool = False,
     ) -> None:
-        # the smallest map that the last pool, or a side head's 5x5 pool, can still take
-        super().__init__(num_classes, in_channels, min_size=15 if batch_norm else 79 if side_heads else 31)
+        # the smallest picture that leaves the last pool a pixel
+        super().__init__(num_classes, in_channels, min_size=15 if batch_norm else 31)
         self.side_heads, self.transform_input = side_heads, transform_input
+        self.num_side_heads = 2 if side_heads else 0
 
         def convolution(seen: int, channels: int, kernel_size: int, stride: int = 1) -> Convolution:
             return Convolution(seen, channels, kernel_size, stride, batch_norm=batch_norm)

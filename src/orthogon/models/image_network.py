@@ -3,6 +3,9 @@
 A family's class calls `super().__init__(num_classes, in_channels, min_size)` first, and `self.check(images)` as the
 first line of its `forward`; a wrong picture is then named before a layer deep inside fails on it.
 
+A network with side heads, classifiers on hidden layers that help to train it, answers in training mode with a tuple:
+its logits, then those of each side head. In eval mode it answers with its logits alone, and its side heads do nothing.
+
 For transfer a network is a chain: `stages` gives its parameters from the picture to the classes, `tail` the layers that
 turn features into classes, and `PixelNetwork` lets a network of the zoo take plain pixels.
 """
@@ -18,6 +21,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from orthogon.errors import ShapeError
 
+SIDE_WEIGHT = 0.3  # of each side head's loss in the training loss: Szegedy et al. 2014, arXiv:1409.4842, section 5
+
 
 class ImageNetwork(nn.Module):
     """Base of the networks that turn images (B, C, H, W) into class logits (B, K).
@@ -31,6 +36,7 @@ class ImageNetwork(nn.Module):
     """
 
     chain = True  # its children work one after another; so do those of an nn.Sequential
+    num_side_heads = 0
 
     def __init__(self, num_classes: int, in_channels: int, min_size: int) -> None:
         super().__init__()
@@ -79,8 +85,8 @@ class PixelNetwork(nn.Module):
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32).reshape(1, -1, 1, 1))
         self.network = network
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, C, H, W) float pixels 0..255 -> logits (B, K)."""
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """(B, C, H, W) float pixels 0..255 -> logits (B, K); in training, with those of side heads behind them."""
         return self.network((images - self.mean) / self.std)
 
 
@@ -95,9 +101,10 @@ class Stage:
 def stages(network: nn.Module) -> list[Stage]:
     """The parameters of an image network in the order in which a picture meets them; the last stage is the head.
 
-    The head is the layer that has an output for each class.
+    The head is the layer that has an output for each class; side heads belong to it.
     """
     found: list[Stage] = []
+    aside = Stage()
     loose: list[str] = []  # of a chain itself, before its first layer
     for prefix, layer in _layers(network):
         if layer is None:  # such as position embeddings: they go with the layer before them
@@ -106,11 +113,17 @@ def stages(network: nn.Module) -> list[Stage]:
         names = [prefix + name for name, _ in layer.named_parameters()]
         if not names:
             continue
+        if getattr(layer, "side_head", False):
+            aside.names += names
+            aside.modules.append(layer)
+            continue
         if not found or not isinstance(layer, (_BatchNorm, nn.LayerNorm, nn.GroupNorm)):
             found.append(Stage(loose))
             loose = []
         found[-1].names += names
         found[-1].modules.append(layer)
+    found[-1].names += aside.names
+    found[-1].modules += aside.modules
     return found
 
 

@@ -190,6 +190,7 @@ RECIPES: dict[str, Recipe] = {
     **dict.fromkeys(("vgg11", "vgg13", "vgg16", "vgg19"), VGG),
     "googlenet": GOOGLENET,
     **dict.fromkeys(("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "plain18", "plain34"), RESNET),
+    **dict.fromkeys(("resnet50_1x1", "resnet101_1x1", "resnet152_1x1"), RESNET),
     **dict.fromkeys((f"{kind}{depth}" for kind in ("resnet", "plain") for depth in (20, 32, 44, 56)), SMALL_RESNET),
     "mobilenet_v1": MOBILENET_V1,
     "mobilenet_v2": MOBILENET_V2,

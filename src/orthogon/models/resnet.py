@@ -6,7 +6,9 @@ Parameters: 11,689,512 (18), 21,797,672 (34), 25,557,032 (50), 44,549,160 (101),
 269,722 (20), 464,154 (32), 658,586 (44), 853,018 (56) with 10 classes.
 Weights accepted: torchvision's of the same name, for 18 to 152 with `stride_on="3x3"`, which is the default.
 Differs: the paper halves the map in a bottleneck's first 1x1 convolution, `stride_on="1x1"`; torchvision in its 3x3.
-The counts are the same. A plain network is the residual one without its shortcuts, shortcut="none".
+The counts are the same. By name: `resnet50`, `resnet101`, `resnet152` are torchvision's form, and `resnet50_1x1` and so
+on the paper's, which has no public weights here; 18 and 34 have no bottleneck, so both forms are one. A plain network
+is the residual one without its shortcuts, shortcut="none".
 """
 
 from __future__ import annotations

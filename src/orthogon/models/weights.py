@@ -418,6 +418,10 @@ def load(network: nn.Module, path: Path) -> list[str]:
         if name not in given:
             if name.endswith("num_batches_tracked"):  # files from before PyTorch 0.4.1 lack it
                 continue
+            if name.startswith(SIDE_HEADS) and not any(other.startswith(SIDE_HEADS) for other in given):
+                if name.endswith("fc2.weight"):
+                    notes.append(f"{name.partition('.')[0]} starts afresh: the file has no side heads")
+                continue
             raise _misfit(network, path, f'tensor "{name}" ({_shape(tensor)}) is missing')
         new = given[name]
         if new.numel() == tensor.numel() == 1:  # a single number, which old files keep as a vector of one

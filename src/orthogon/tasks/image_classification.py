@@ -25,9 +25,9 @@ from orthogon.data.loader import FileLoader, MemoryLoader, num_batches
 from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Metric, Scores
-from orthogon.models import image_networks, takes_dropout
+from orthogon.models import has_side_heads, image_networks, takes_dropout
 from orthogon.models.convnet import ConvNet
-from orthogon.models.image_network import PixelNetwork, stages
+from orthogon.models.image_network import SIDE_WEIGHT, PixelNetwork, stages
 from orthogon.models.weights import PRESETS, Preset, cache_folder
 from orthogon.nn.ensemble import mean_of_classes
 from orthogon.nn.losses import softmax_cross_entropy
@@ -92,6 +92,13 @@ class ImageClassificationConfig(TaskConfig):
     stem_stride: Literal[1, 2, 4] | None = Field(None, description="Of convnet: stride of the first convolution.")
     dropout: float | None = Field(None, ge=0, lt=1, description="Share of features dropped before the last layer.")
 
+    side_weight: float | None = Field(
+        None,
+        ge=0,
+        description="Weight of each side head's loss in the training loss, for networks that have such classifiers on "
+        "hidden layers (googlenet, googlenet_bn); answers never use them. 0: it is built without.",
+    )
+
     augment: AugmentConfig = Field(
         default_factory=AugmentConfig, description="How train's pictures are varied, each time anew."
     )
@@ -136,6 +143,14 @@ class ImageClassificationConfig(TaskConfig):
             raise ValueError(
                 f"transfer is {self.transfer}, but there are no weights: what is frozen would stay random. "
                 f"Fetch some: orthogon weights get {transfer.OFFERED}"
+            )
+        if self.side_weight and (self.transfer not in (None, "all") or self.unfreeze_epochs):
+            partly = (
+                f"transfer is {self.transfer}" if self.transfer not in (None, "all") else "layers are thawed one by one"
+            )
+            raise ValueError(
+                f"side_weight is {self.side_weight:g}, but {partly}: side heads help where the whole network is "
+                "trained from the start. Set side_weight to 0."
             )
         return self
 
@@ -203,6 +218,10 @@ class ImageClassification(Task):
             chosen["task.channels"] = 3  # a grey picture is three equal channels to them
         if not takes_dropout(name):
             del chosen["task.dropout"]
+        if has_side_heads(name):  # they are for the long way from random weights
+            chosen["task.side_weight"] = (
+                SIDE_WEIGHT if weights == transfer.NONE and not self.config.unfreeze_epochs else 0.0
+            )
         if (self.config.transfer or chosen["task.transfer"]) == "head" and not self.config.augment.asked:
             # then the frozen part needs to see each picture only once
             chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
@@ -236,6 +255,7 @@ class ImageClassification(Task):
     def findings(self, train: Examples) -> list[Finding]:
         found = [*contradicting_augmentation(train, self.config.augment), *self._contradicting_views(train)]
         found += self._idle_dropout()
+        found += self._idle_side_weight()
         found += self._strange_weights()
         preset = transfer.preset_of(self.config.weights)
         n = sum(target is not None for target in train.targets())
@@ -267,6 +287,15 @@ class ImageClassification(Task):
         message = f"task.dropout is {share:g}, but {name} has no dropout: nothing is dropped."
         remedy = "Leave task.dropout out, or set task.network to one that has it."
         return [Finding("dropout-idle", "warning", message, 1, ("task.dropout",), remedy)]
+
+    def _idle_side_weight(self) -> list[Finding]:
+        """A weight is declared for side heads of a network that has none."""
+        weight, name = self.config.side_weight, self.config.network or CONVNET
+        if not weight or has_side_heads(name):
+            return []
+        message = f"task.side_weight is {weight:g}, but {name} has no side heads: it changes nothing."
+        remedy = "Leave task.side_weight out, or set task.network to one that has them."
+        return [Finding("side-weight-idle", "warning", message, 1, ("task.side_weight",), remedy)]
 
     def _contradicting_views(self, train: Examples) -> list[Finding]:
         """Mirror images are looked at to answer, and those of some classes are no longer of their class."""
@@ -389,7 +418,8 @@ class ImageClassification(Task):
         config = self.config
         if config.network not in (None, CONVNET):
             name, count = str(config.network), len(self.classes)
-            inner = transfer.zoo_network(name, count, self.channels, self.size, config.dropout, self.preset)
+            side_heads = bool(config.side_weight)
+            inner = transfer.zoo_network(name, count, self.channels, self.size, config.dropout, self.preset, side_heads)
             return PixelNetwork(inner, self.mean, self.std)
         return ConvNet(
             self.channels,
@@ -409,6 +439,12 @@ class ImageClassification(Task):
         if self.config.weights not in (None, transfer.NONE):
             transfer.load_body(network, transfer.weights_file(str(self.config.weights)))
         return _ImageObjective(self, network, train, dev, training)
+
+    def expected_loss(self) -> float | None:
+        loss = super().expected_loss()
+        with torch.device("meta"):
+            side_heads = getattr(getattr(self.network(), "network", None), "num_side_heads", 0)
+        return None if loss is None else loss * (1 + (self.config.side_weight or 0.0) * side_heads)
 
     def deployed(self, network: nn.Module) -> nn.Module:
         return network if self.config.views == "whole" else Views(network, self.config.views == "10-crop")
@@ -798,25 +834,32 @@ class _ImageObjective(Objective):
     def loss(self, batch: Any) -> LossSum:
         device = _device(self._network)
         images, truth, *mixed = (tensor.to(device, non_blocking=True) for tensor in batch)
-        logits = self._logits(images)
+        logits, *of_side_heads = self._logits(images)
 
-        def summed(classes: Tensor) -> tuple[Tensor, float]:
-            smoothing = self.training.label_smoothing
-            return softmax_cross_entropy(logits, classes, class_weights=self.weights, label_smoothing=smoothing)
+        def summed(logits: Tensor) -> tuple[Tensor, float]:
+            loss, count = self._cross_entropy(logits, truth)
+            if mixed:
+                partners, share = mixed[0], float(mixed[1][0])
+                others, weight = self._cross_entropy(logits, partners)
+                loss, count = share * loss + (1 - share) * others, share * count + (1 - share) * weight
+            return loss, count
 
-        loss, count = summed(truth)
-        if mixed:
-            partners, share = mixed[0], float(mixed[1][0])
-            others, weight = summed(partners)
-            loss, count = share * loss + (1 - share) * others, share * count + (1 - share) * weight
+        loss, count = summed(logits)
+        for side in of_side_heads:
+            loss = loss + (self.task.config.side_weight or 0.0) * summed(side)[0]
         return loss, count, {}
 
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """(B, K) of pictures (B, C, H, W), or of what the frozen part made of them."""
+    def _cross_entropy(self, logits: Tensor, classes: Tensor) -> tuple[Tensor, float]:
+        smoothing = self.training.label_smoothing
+        return softmax_cross_entropy(logits, classes, class_weights=self.weights, label_smoothing=smoothing)
+
+    def _logits(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """(B, K) of pictures (B, C, H, W), or of what the frozen part made of them; in training of side heads too."""
         if self._from_features:
-            return self.transfer.tail(inputs).flatten(1)
+            return (self.transfer.tail(inputs).flatten(1),)
         self.transfer.hold_frozen()
-        return self._network(inputs)
+        outputs = self._network(inputs)
+        return (outputs,) if isinstance(outputs, Tensor) else tuple(outputs)
 
     def evaluate(self) -> dict[str, float]:
         if self.dev is None or self._dev_truth is None:
@@ -831,7 +874,7 @@ class _ImageObjective(Objective):
             images = pixels[first:stop] if pixels is not None else self.task._pixels(dev, np.arange(first, stop))
             truth = truths[first:stop].to(device)
             known = truth >= 0
-            logits, truth = self._logits(images.to(device).float())[known], truth[known]
+            logits, truth = self._logits(images.to(device).float())[0][known], truth[known]
             wrong = int((logits.argmax(dim=1) != truth).sum().item())
             return F.cross_entropy(logits, truth, reduction="sum").item(), wrong, len(truth)
 

@@ -178,7 +178,13 @@ def _names(file: Path) -> list[str]:
 
 
 def zoo_network(
-    name: str, num_classes: int, channels: int, size: int, dropout: float | None, preset: Preset | None
+    name: str,
+    num_classes: int,
+    channels: int,
+    size: int,
+    dropout: float | None,
+    preset: Preset | None,
+    side_heads: bool = False,
 ) -> nn.Module:
     """A network of the zoo, freshly initialised, for pictures of this side.
 
@@ -186,6 +192,7 @@ def zoo_network(
         name: of `image_networks()`.
         dropout: None keeps the network's own; also where the network has none.
         preset: whose weights it will take, which may want further arguments of its builder.
+        side_heads: with those that help to train it, where the network has such.
     Raises:
         ConfigError: the pictures are too small for it, or of a size it cannot take.
     """
@@ -195,6 +202,8 @@ def zoo_network(
     chosen: dict[str, Any] = {**NETWORKS[name][2], **arguments, "num_classes": num_classes, "in_channels": channels}
     if dropout is not None and "dropout" in taken:
         chosen["dropout"] = dropout
+    if "side_heads" in taken:
+        chosen["side_heads"] = side_heads
     if "image_size" in taken:
         _refuse_side(name, size, preset)
         chosen["image_size"] = size
