@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import orthogon.training.loop as loop_module
 from orthogon.errors import ConfigError, TrainingError
+from orthogon.training.budget import Pace
 from orthogon.training.checkpoint import digest
 from orthogon.training.config import TrainingConfig
 from orthogon.training.device import choose_device, seed_everything, to_device
@@ -350,7 +353,7 @@ def test_plateau_lowers_the_rate() -> None:
 
 
 class Clock:
-    """Gains a second at each update, nothing else."""
+    """Gains what its users say, nothing else."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -360,34 +363,38 @@ class Clock:
 
 
 class Timed(Regression):
-    def __init__(self, clock: Clock) -> None:
-        super().__init__()
-        self.clock = clock
+    """An update takes a second, an evaluation five; both as many times more as `slower` says of the loss's number."""
+
+    def __init__(self, clock: Clock, slower: Callable[[int], float] = lambda losses: 1.0, **more: Any) -> None:
+        super().__init__(**more)
+        self.clock, self.slower, self.losses = clock, slower, 0
 
     def loss(self, batch: Any) -> LossSum:
-        self.clock.now += 1.0
+        self.losses += 1
+        self.clock.now += self.slower(self.losses)
         return super().loss(batch)
 
     def evaluate(self) -> dict[str, float]:
-        self.clock.now += 5.0
+        self.clock.now += 5 * self.slower(self.losses)
         return super().evaluate()
 
 
-def test_minutes_become_steps_once() -> None:
-    # 2 s an update (1 s + 5 s / 5 updates an epoch); 10 min less the timing: 1 + 1 + 20 updates, an evaluation, 27 s
+def test_minutes_become_steps() -> None:
+    # 5 updates of 1 s and an evaluation of 5 s: 10 s an epoch. The timing takes 1 + 1 + 20 updates and an evaluation,
+    # 27 s; 57 epochs fit into what is left of 10 minutes, and in the 3 s then left no evaluation.
     clock = Clock()
     timed = Timed(clock)
     result = fit(timed, config(epochs=None, minutes=10, schedule="cosine"), clock=clock)
-    assert (result.status, result.steps) == ("budget", (600 - 27) // 2)
+    assert (result.status, result.steps, result.seconds) == ("budget", 285, 597)
+    assert result.warnings == []
     counted = Regression()
     fit(counted, config(epochs=None, steps=result.steps, schedule="cosine"))
-    assert digest(weights_of(timed)) == digest(weights_of(counted))  # the timing left no trace
+    assert digest(weights_of(timed)) == digest(weights_of(counted))  # neither timing nor looking left a trace
 
 
 def test_minutes_of_full_batches() -> None:
     clock = Clock()
-    timed = Timed(clock)
-    timed.batch_size = 40  # 6 s an update
+    timed = Timed(clock, batch_size=40)  # 6 s an update and its evaluation
     result = fit(timed, config(epochs=None, minutes=10), clock=clock)
     assert (result.status, result.steps) == ("budget", (600 - 27) // 6)
 
@@ -396,6 +403,64 @@ def test_minutes_only_limit_what_is_long_enough() -> None:
     clock = Clock()
     result = fit(Timed(clock), config(epochs=3, minutes=10), clock=clock)
     assert (result.status, result.steps) == ("finished", 15)
+
+
+def test_a_known_pace_needs_no_timing() -> None:
+    clock = Clock()
+    result = fit(Timed(clock), config(epochs=None, minutes=1), clock=clock, started=92.0, pace=Pace(1.0, 5.0))
+    assert (result.status, result.steps, result.seconds) == ("budget", 25, 58)  # 8 s were gone before
+
+
+@pytest.mark.parametrize(
+    ("slower", "warned"),
+    [
+        (lambda losses: 4.0 if losses > 22 else 1.0, False),  # the timing was lucky, which the first look sees
+        (lambda losses: 0.25 if losses > 22 else 1.0, False),
+        (lambda losses: 3.0 if losses > 120 else 1.0, True),  # another program wants the processor
+        (lambda losses: 0.2 if losses > 120 else 1.0, True),  # it has ended
+        (lambda losses: 1 + losses / 100, None),  # little by little
+        (lambda losses: 1.7 if losses % 2 else 0.3, None),
+    ],
+    ids=["slower", "faster", "busy", "free", "ever slower", "uneven"],
+)
+@pytest.mark.parametrize("evaluate_every", [None, 37])
+def test_a_budget_is_kept_though_updates_change_their_pace(
+    slower: Callable[[int], float], warned: bool | None, evaluate_every: int | None
+) -> None:
+    clock = Clock()
+    heard: list[dict[str, Any]] = []
+    settings = config(epochs=None, minutes=10, schedule="cosine", evaluate_every=evaluate_every)
+    result = fit(Timed(clock, slower), settings, listen=heard.append, clock=clock)
+    assert result.status == "budget"
+    assert result.seconds == pytest.approx(600, rel=0.04)  # without looking: 0.4 to 4 times of it
+    codes = {event["code"] for event in heard if event["event"] == "warning"}
+    if warned is not None and (
+        evaluate_every is None or warned
+    ):  # else it is evaluations that turn out otherwise than timed
+        assert ("budget-changed" in codes) == warned
+    rates = [event["lr"] for event in heard if event["event"] == "step"]
+    assert rates[-1] < 0.05 * rates[0]  # the schedule ended with the last update
+
+
+def test_a_budget_that_is_gone_ends_the_training() -> None:
+    clock = Clock()
+    result = fit(Timed(clock), config(epochs=None, minutes=1), clock=clock, started=0.0, pace=Pace(1.0, 5.0))
+    assert (result.status, result.steps) == ("budget", 1)
+
+
+@given(
+    update=st.integers(1, 50),
+    evaluation=st.integers(0, 300),
+    seconds=st.integers(-10, 2000),
+    every=st.integers(1, 40),
+    done=st.integers(0, 100),
+)
+def test_affordable_is_what_counting_gives(update: int, evaluation: int, seconds: int, every: int, done: int) -> None:
+    def taken(n: int) -> int:
+        return n * update + len({done + n, *range(done - done % every + every, done + n, every)}) * evaluation
+
+    expected = max((n for n in range(1, 2002) if taken(n) <= seconds), default=0)
+    assert Pace(update, evaluation).affordable(seconds, every, done) == expected
 
 
 # -- what is told ---------------------------------------------------------------------------------------------------

@@ -200,24 +200,46 @@ def test_resuming_a_finished_training_gives_its_weights(tmp_path: Path) -> None:
     assert (one.history, one.status, one.best) == (two.history, two.status, two.best)
 
 
-def test_minutes_are_not_counted_anew(tmp_path: Path) -> None:
+class Slow(Moons):
+    """An update takes a second, from the 25th on half of one: more of them fit than were timed."""
+
+    def __init__(self, now: list[float], losses: int = 0, stop_after: int = 10**9) -> None:
+        super().__init__(stop_after=stop_after)
+        self.now, self.losses = now, losses
+
+    def loss(self, batch: Any) -> LossSum:
+        self.losses += 1
+        self.now[0] += 1.0 if self.losses < 25 else 0.5
+        return super().loss(batch)
+
+
+@pytest.mark.parametrize("stop_after", [10, 24, 40, 57])
+def test_minutes_are_not_counted_anew(stop_after: int, tmp_path: Path) -> None:
     now = [0.0]
-
-    class Slow(Moons):
-        def loss(self, batch: Any) -> LossSum:
-            now[0] += 1.0
-            return super().loss(batch)
-
     settings = config(epochs=None, minutes=1)
-    unbroken = Slow()
+    unbroken = Slow(now)
     expected = fit(unbroken, settings, tmp_path / "a", clock=lambda: now[0])
+    assert expected.steps > 55  # put right on the way
     with pytest.raises(InterruptedError):
-        fit(Slow(stop_after=30), settings, tmp_path / "b", clock=lambda: now[0])
+        fit(Slow(now, stop_after=stop_after), settings, tmp_path / "b", clock=lambda: now[0])
     now[0] += 1e6  # a night
-    resumed = Slow()
+    resumed = Slow(now, losses=stop_after)
     result = fit(resumed, settings, tmp_path / "b", resume=True, clock=lambda: now[0])
     assert (result.steps, result.status) == (expected.steps, "budget")
     assert sha(resumed) == sha(unbroken)
+
+
+def test_what_was_decided_by_the_clock_is_saved_at_once(tmp_path: Path) -> None:
+    now, heard = [0.0], []
+    settings = config(epochs=None, minutes=1, checkpoint_minutes=1000)
+    with pytest.raises(InterruptedError):
+        fit(Slow(now, stop_after=57), settings, tmp_path, clock=lambda: now[0], listen=heard.append)
+    *_, decided = [event for event in heard if event["event"] == "budget"]
+    heard.clear()
+    fit(Slow(now, losses=57), settings, tmp_path, resume=True, clock=lambda: now[0], listen=heard.append)
+    start = next(event for event in heard if event["event"] == "start")
+    assert (start["step"], start["total_steps"]) == (decided["step"], decided["total_steps"])
+    assert start["step"] > 3  # not only what was decided before the first update
 
 
 def test_resume_without_a_checkpoint_starts_anew(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 SeedOption = Annotated[int | None, typer.Option("--seed", min=0, help="Seed of weights, order and augmentation.")]
 MinutesOption = Annotated[
     float | None,
-    typer.Option("--minutes", min=0.05, help="Bound the training; turned into a step count once, after timing."),
+    typer.Option("--minutes", min=0.05, help="Bound the training: as many updates as fit."),
 ]
 NoExamplesOption = Annotated[
     bool, typer.Option("--no-examples", help="Leave your pictures, rows and strings out of the report.")

@@ -477,8 +477,9 @@ class Project:
         with distributed.process_group(device):
             distributed.from_first([int(run.id)], device)  # the other processes wait for it in `_follow`
             objective = task.objective(network, train, dev, config.training)
+            started, planned = clock(), None
             if not resume:
-                planned = plan(objective, config.training, clock)
+                planned = plan(objective, config.training, clock, started)
                 run.note(planned_steps=planned.steps)
                 tell({"event": "plan", "text": str(planned)})
             result: FitResult = fit(
@@ -490,6 +491,8 @@ class Project:
                 listen=tell,
                 expected_loss=task.expected_loss(),
                 clock=clock,
+                started=started,
+                pace=None if planned is None else planned.pace,
             )
         del objective, train, dev  # what they hold must not stand beside the baselines
         facts = {"steps": result.steps, "epochs": result.epochs, "best_step": result.best_step, "why": result.status}

@@ -20,18 +20,21 @@ import torch
 from orthogon.errors import TrainingError
 from orthogon.training import checkpoint, distributed
 from orthogon.training.batches import batches_left
-from orthogon.training.budget import budget
+from orthogon.training.budget import WRONG, Budget, Pace
 from orthogon.training.config import TrainingConfig, require_complete
 from orthogon.training.device import choose_device, deterministic, seed_everything
 from orthogon.training.interrupt import Interrupt
 from orthogon.training.journal import Event, Journal
 from orthogon.training.learner import Learner
 from orthogon.training.objective import Objective
+from orthogon.training.preflight import SECONDS as PREFLIGHT_SECONDS
 from orthogon.training.preflight import lr_race, preflight
 from orthogon.training.result import FitResult
 from orthogon.training.state import Progress, capture, changed_since, take_back
 
 __all__ = ["FitResult", "fit"]
+
+PREFLIGHT_SHARE = 0.05  # of a budget in minutes, at most, for each check
 
 
 def fit(
@@ -44,12 +47,15 @@ def fit(
     listen: Callable[[Event], None] | None = None,
     expected_loss: float | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    started: float | None = None,
+    pace: Pace | None = None,
 ) -> FitResult:
     """Minimise the objective as the config says.
 
     On the CPU the result is a function of (objective, config, seed): also when the process is killed at any point and
     started again with `resume`, however often. The clock decides when to save and report, never what is computed,
-    except that a budget in minutes is turned into a number of steps once, before the first one.
+    except that a budget in minutes is turned into a number of steps before the first one, and put right a few times on
+    the way (budget.py); what was decided is saved before the next update.
 
     Args:
         objective: what to minimise; its parameters are trained in place.
@@ -64,6 +70,8 @@ def fit(
             last evaluation), lr, seconds and the objective's figures as dev_loss, dev_error, ...
         expected_loss: mean loss that theory gives before training (log K), for the preflight.
         clock: seconds, monotonic.
+        started: what the clock said when the minutes began; None: they begin now.
+        pace: what updates and evaluations take, where that is known; else a budget in minutes times some first.
     Raises:
         ConfigError: the config contradicts itself or lacks lr or a length.
         TrainingError: a loss, gradient or weight is not finite; one example does not fit into memory.
@@ -74,8 +82,8 @@ def fit(
     with distributed.process_group(device), deterministic(), Interrupt() as interrupt:
         first = distributed.rank() == 0  # the process that writes and reports
         with Journal(folder if first else None, listen if first else None) as journal:
-            training = _Training(objective, config, folder, seed, device, journal, clock)
-            training.begin(resume, expected_loss)
+            training = _Training(objective, config, folder, seed, device, journal, clock, started)
+            training.begin(resume, expected_loss, pace)
             training.train(interrupt)
             return training.end()
 
@@ -92,6 +100,7 @@ class _Training:
         device: torch.device,
         journal: Journal,
         clock: Callable[[], float],
+        started: float | None,
     ) -> None:
         self.objective, self.config, self.folder, self.seed, self.device = objective, config, folder, seed, device
         self.journal, self.clock = journal, clock
@@ -100,12 +109,13 @@ class _Training:
             raise TrainingError("there is not one batch to train on", "train", "Give it more examples.")
         self.learner = Learner(objective, config, self.steps_per_epoch, device, seed)
         self.progress = Progress()
-        self.started = clock()
+        self.started = clock() if started is None else started
+        self.budget = Budget(config, self.steps_per_epoch, device, lambda: self._seconds(clock()))
         self.saved_step = -1
 
     # -- begin --------------------------------------------------------------------------------------------------
 
-    def begin(self, resume: bool, expected_loss: float | None) -> None:
+    def begin(self, resume: bool, expected_loss: float | None, pace: Pace | None) -> None:
         """Everything before the first update."""
         config = self.config
         found = checkpoint.load(self.folder) if resume and self.folder is not None else None
@@ -114,6 +124,7 @@ class _Training:
             tensors, state = found
             self._set_lr(state["lr"])  # the race's choice
             self.progress = take_back(tensors, state, self.learner, self.folder)
+            self.budget.load_state(self.progress.pace)
             self.journal.open(keep=self.progress.log_size)
         else:
             self.journal.open()
@@ -123,9 +134,9 @@ class _Training:
             if config.lr_race is True:
                 (lr,) = distributed.from_first([lr_race(self.objective, config, clock=self.clock)], self.device)
                 self._set_lr(lr)
-            steps, timed_out = budget(config, self.steps_per_epoch, self.learner, self.clock, self.started)
-            self.progress.total_steps, self.progress.ends_as = steps, "budget" if timed_out else "finished"
-            self.learner.schedule.total_steps = steps
+            self._last_step_is(*self.budget.first(self.learner, pace))
+            self.progress.look_again = self.budget.first_look(self.progress.total_steps)
+            self.budget.start()
         if config.compile and self.learner.network is not None:
             self.learner.network.compile()
         self.journal.tell(
@@ -158,8 +169,13 @@ class _Training:
             config = self.config.model_copy(update={"lr": lr})
             self.learner = Learner(self.objective, config, self.steps_per_epoch, self.device, self.seed)
 
+    def _last_step_is(self, step: int, timed_out: bool) -> None:
+        self.progress.total_steps, self.progress.ends_as = step, "budget" if timed_out else "finished"
+        self.learner.schedule.total_steps = step
+
     def _preflight(self, expected_loss: float | None) -> None:
-        for found in preflight(self.objective, self.config, expected_loss, self.clock):
+        seconds = min(PREFLIGHT_SECONDS, PREFLIGHT_SHARE * self.budget.seconds)
+        for found in preflight(self.objective, self.config, expected_loss, self.clock, seconds):
             what = {"code": found.code, "severity": found.severity, "message": found.message, "remedy": found.remedy}
             self.journal.tell({"event": "preflight", **what})
             if found.severity == "error":
@@ -197,6 +213,7 @@ class _Training:
                     self._pass_on(update.warnings)
                     update.warnings.clear()
 
+                decided = at.step == at.look_again and self._look_at_the_clock()
                 last, end_of_epoch = at.step == at.total_steps, at.position == self.steps_per_epoch
                 now = clock()
                 logged = at.step % look_every == 0
@@ -209,12 +226,30 @@ class _Training:
                 interrupted, save = update.signals if update.processes > 1 else (interrupt.seen, save_due)
                 if at.status is None and (last or interrupted):
                     at.status = at.ends_as if last else "interrupted"
-                if at.status is not None or save:
+                if at.status is not None or save or decided:
                     self._save()
                     next_save, save_due = clock() + wait, False
                 if at.status is not None or end_of_epoch:
                     break
             at.epoch, at.position = at.epoch + 1, 0
+
+    def _look_at_the_clock(self) -> bool:
+        """Whether other updates fit into the minutes than it seemed; their number is put right."""
+        at, before = self.progress, self.progress.total_steps
+        settled = at.step > self.budget.first_look(before)  # the first look is part of the estimate
+        total, timed_out, at.look_again, seconds = self.budget.look(at.step, before, at.ends_as == "budget")
+        self._last_step_is(total, timed_out)
+        if total == before:
+            return False
+        told = {"event": "budget", "step": at.step, "total_steps": total, "was": before}
+        self.journal.tell({**told, "seconds_per_step": round(seconds, 6)})
+        if settled and abs(total - before) > WRONG * before:
+            self._warn(
+                "budget-changed",
+                f"updates take {seconds:.2g} s by now: {total:,} of them fit into the minutes, not {before:,}",
+                "The learning rate falls to its end with the last of them. To compare runs, set training.steps.",
+            )
+        return True
 
     def _report(self, now: float, logged: bool) -> None:
         """Tell how far it is: a logged step, or only for a progress bar."""
@@ -235,7 +270,10 @@ class _Training:
         """Measure on dev; keep the best weights; tell the schedule; lose patience."""
         at, learner = self.progress, self.learner
         at.fold()
+        began = self.clock() if self.config.minutes is not None else 0.0
         figures = learner.figures()
+        if self.config.minutes is not None:
+            self.budget.evaluated(self.clock() - began)
         event = at.event("evaluation", at.since_evaluation, learner.rate, self._seconds(self.clock()))
         event |= {f"dev_{name}": value for name, value in figures.items()}
         at.since_evaluation = [0.0, 0.0]
@@ -260,6 +298,7 @@ class _Training:
             return
         self.learner.check_finite()
         here = replace(self.progress, seconds=self._seconds(self.clock()), log_size=self.journal.size)
+        here.pace = self.budget.state()
         tensors, state = capture(here, self.learner, self.seed)
         problem: OSError | None = None
         if distributed.rank() == 0:

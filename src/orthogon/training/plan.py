@@ -6,6 +6,7 @@ what the forward pass of one batch keeps for its backward pass; never less than 
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -19,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from orthogon.training.budget import Pace
 from orthogon.training.config import TrainingConfig
 from orthogon.training.device import choose_device, out_of_memory, to_device
 from orthogon.training.objective import Objective
@@ -39,6 +41,7 @@ class Plan:
         seconds: expected.
         memory_mib: expected peak of the process, in the machine's memory.
         device_mib: expected peak in the accelerator's own memory; None where it has none, or does not tell.
+        pace: what an update and an evaluation took; None on an accelerator, which was not waited for.
     """
 
     steps: int
@@ -46,6 +49,7 @@ class Plan:
     seconds: float
     memory_mib: float
     device_mib: float | None = None
+    pace: Pace | None = None
 
     def __str__(self) -> str:
         length = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 90 else f"{self.seconds:.0f} seconds"
@@ -58,14 +62,21 @@ class Plan:
         return f"{updates} ({epochs}), about {length}, {memory}."
 
 
-def plan(objective: Objective, config: TrainingConfig, clock: Callable[[], float] = time.perf_counter) -> Plan:
+def plan(
+    objective: Objective,
+    config: TrainingConfig,
+    clock: Callable[[], float] = time.perf_counter,
+    started: float | None = None,
+) -> Plan:
     """Time a few updates and one evaluation, measure what they keep, and say what the whole will take.
 
     Args:
         objective: at its initial weights; untouched afterwards, bit for bit.
         config: the run's training section; a budget in minutes bounds the answer.
         clock: seconds.
+        started: what the clock said when the minutes began; None: they begin now.
     """
+    started = clock() if started is None else started
     device = choose_device(config.device)
     per_epoch = objective.batches_per_epoch()
     network = objective.network()
@@ -79,28 +90,29 @@ def plan(objective: Objective, config: TrainingConfig, clock: Callable[[], float
             torch.cuda.reset_peak_memory_stats(device)
         times: list[float] = []
         for batch in islice(objective.batches(1), TIMED_UPDATES):
-            started = clock()
+            began = clock()
             _gradients(objective, to_device(batch, device), config.accumulate, None if times else forward)
-            times.append(clock() - started)
+            times.append(clock() - began)
         if network is not None:
             network.eval()
-        started = clock()
+        began = clock()
         with torch.no_grad():
             objective.evaluate()
-        evaluation = clock() - started
-    step = min(times) + evaluation / (config.evaluate_every or per_epoch)
+        now = clock()
+    pace, every = Pace(max(min(times), 1e-9), now - began), config.evaluate_every or per_epoch
     steps = config.steps or (config.epochs * per_epoch if config.epochs else None)
     if config.minutes is not None:
-        affordable = max(1, int(60 * config.minutes / max(step, 1e-9)))
+        affordable = max(1, pace.affordable(60 * config.minutes - (now - started), every))
         steps = affordable if steps is None else min(steps, affordable)
     steps = steps or 0
+    seconds = steps * pace.update + math.ceil(steps / every) * pace.evaluation
     trained = _mib(parameter for parameter in objective.parameters().values() if parameter.requires_grad)
     kept = trained * (state + COPIES + (config.ema_decay is not None))
     if device.type == "cuda":  # the peak holds weights, gradients, activations and what kernels work with
         on_device = torch.cuda.max_memory_allocated(device) / MIB + kept
-        return Plan(steps, round(steps / per_epoch, 1), steps * step, peak_memory_mib(), on_device)
+        return Plan(steps, round(steps / per_epoch, 1), seconds, peak_memory_mib(), on_device)
     expected = max(peak_memory_mib(), resident + trained + kept + forward.mib)
-    return Plan(steps, round(steps / per_epoch, 1), steps * step, expected)
+    return Plan(steps, round(steps / per_epoch, 1), seconds, expected, pace=pace)
 
 
 class _Forward:

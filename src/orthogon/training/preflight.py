@@ -65,6 +65,7 @@ def preflight(
     config: TrainingConfig,
     expected_loss: float | None = None,
     clock: Clock = time.monotonic,
+    seconds: float = SECONDS,
 ) -> list[Finding]:
     """What is wrong before training starts, and a note on a race that found nothing; empty when there is neither.
 
@@ -77,15 +78,16 @@ def preflight(
         config: the run's training section.
         expected_loss: mean loss that theory gives a network that knows nothing (log K); None: no constant, but the
             objective may know that of a batch (its mean square).
-        clock: seconds; each check stops after SECONDS.
+        clock: seconds.
+        seconds: of each check, at most.
     """
     checks: list[Callable[[int], Finding | None]] = [
         lambda parts: check_start(objective, expected_loss, parts),
-        lambda parts: check_one_batch(objective, clock, parts),
-        lambda parts: _descent_finding(check_descent(objective, config, clock=clock, parts=parts)),
+        lambda parts: check_one_batch(objective, clock, parts, seconds),
+        lambda parts: _descent_finding(check_descent(objective, config, clock=clock, parts=parts, seconds=seconds)),
     ]
     if config.lr_race == "check" and _worth_a_race(objective, config):
-        checks.append(lambda parts: check_lr(objective, config, clock, parts))
+        checks.append(lambda parts: check_lr(objective, config, clock, parts, seconds))
     findings: list[Finding] = []
     parts = config.accumulate
     for check in checks:
@@ -149,10 +151,12 @@ def check_start(objective: Objective, expected_loss: float | None, parts: int = 
     return None
 
 
-def check_one_batch(objective: Objective, clock: Clock = time.monotonic, parts: int = 1) -> Finding | None:
+def check_one_batch(
+    objective: Objective, clock: Clock = time.monotonic, parts: int = 1, seconds: float = SECONDS
+) -> Finding | None:
     """Whether a few dozen updates learn one batch by heart, dropout off."""
     config = TrainingConfig.model_validate({"optimiser": "adam", "lr": OVERFIT_LR})
-    costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, parts, enough=OVERFIT_DONE)
+    costs = _train_on_one_batch(objective, config, OVERFIT_STEPS, clock, parts, seconds, enough=OVERFIT_DONE)
     steps = len(costs) - 1
     if math.isfinite(costs[-1]) and (costs[-1] <= OVERFIT_STUCK * costs[0] or costs[0] < 1e-3):
         return None
@@ -174,19 +178,24 @@ def check_descent(
     steps: int = DESCENT_STEPS,
     clock: Clock = time.monotonic,
     parts: int = 1,
+    seconds: float = SECONDS,
 ) -> Descent:
     """Train a few updates with dropout off, where J is a fixed function, and see whether it falls; then dropout is on.
 
     One batch, the configured optimiser and rate. With dropout J is drawn anew at each step and need not fall.
     """
-    costs = _train_on_one_batch(objective, config, steps, clock, parts)
+    costs = _train_on_one_batch(objective, config, steps, clock, parts, seconds)
     optimiser_lr = make_optimiser(objective.parameters(), objective.network(), config).param_groups[0]["lr"]
     passed = math.isfinite(costs[-1]) and costs[-1] < costs[0]
     return Descent(passed, tuple(costs), float(optimiser_lr))
 
 
 def check_lr(
-    objective: Objective, config: TrainingConfig, clock: Clock = time.monotonic, parts: int = 1
+    objective: Objective,
+    config: TrainingConfig,
+    clock: Clock = time.monotonic,
+    parts: int = 1,
+    seconds: float = SECONDS,
 ) -> Finding | None:
     """Race `lr` against a tenth and ten times of it, and warn if it is clearly worse: nothing is chosen.
 
@@ -200,7 +209,8 @@ def check_lr(
     for factor in CHECK_FACTORS:
         lr = own if factor == 1 else float(f"{own * factor:.6g}")
         with untouched(objective):
-            runs[lr] = _short_run(objective, config.model_copy(update={"lr": lr}), CHECK_STEPS, clock, parts)
+            config = config.model_copy(update={"lr": lr})
+            runs[lr] = _short_run(objective, config, CHECK_STEPS, clock, parts, seconds)
     if any(len(run) < CHECK_STEPS and math.isfinite(run[-1]) for run in runs.values()):
         return None  # out of time
     judged = CHECK_STEPS // 3
@@ -383,7 +393,13 @@ def _cost(objective: Objective, pieces: Sequence[Any], learn: bool = False) -> f
 
 
 def _train_on_one_batch(
-    objective: Objective, config: TrainingConfig, steps: int, clock: Clock, parts: int, enough: float = 0.0
+    objective: Objective,
+    config: TrainingConfig,
+    steps: int,
+    clock: Clock,
+    parts: int,
+    seconds: float,
+    enough: float = 0.0,
 ) -> list[float]:
     """Costs of the first batch before each update and after the last; stops early below `enough` of the first."""
     costs: list[float] = []
@@ -393,26 +409,33 @@ def _train_on_one_batch(
         started = clock()
         for _ in range(steps):
             costs.append(_update(objective, optimiser, pieces))
-            if not math.isfinite(costs[-1]) or costs[-1] < enough * costs[0] or clock() - started > SECONDS:
+            if not math.isfinite(costs[-1]) or costs[-1] < enough * costs[0] or clock() - started > seconds:
                 break
         with torch.no_grad():
             costs.append(_cost(objective, pieces))
     return costs
 
 
-def _short_run(objective: Objective, config: TrainingConfig, steps: int, clock: Clock, parts: int = 1) -> list[float]:
+def _short_run(
+    objective: Objective,
+    config: TrainingConfig,
+    steps: int,
+    clock: Clock,
+    parts: int = 1,
+    seconds: float = SECONDS,
+) -> list[float]:
     network = objective.network()
     if network is not None:
         network.train()
     optimiser = make_optimiser(objective.parameters(), network, config, objective.lr_scales())
     losses: list[float] = []
     started, epoch = clock(), 0
-    while len(losses) < steps and clock() - started <= SECONDS:
+    while len(losses) < steps and clock() - started <= seconds:
         epoch += 1
         before = len(losses)
         for batch in objective.batches(epoch):
             losses.append(_update(objective, optimiser, _pieces(objective, batch, parts)))
-            if len(losses) >= steps or not math.isfinite(losses[-1]) or clock() - started > SECONDS:
+            if len(losses) >= steps or not math.isfinite(losses[-1]) or clock() - started > seconds:
                 break
         if len(losses) == before or not math.isfinite(losses[-1]):
             break

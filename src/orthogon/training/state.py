@@ -25,6 +25,8 @@ class Progress:
     epoch: int = 1
     position: int = 0  # batches done in this epoch
     total_steps: int = 0
+    look_again: int = 0  # after which update to look at the clock again; 0: not at all
+    pace: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0])  # what that look starts from
     ends_as: Status = "finished"  # once all of them are done
     status: Status | None = None  # None while it goes on
     best_step: int | None = None
@@ -84,7 +86,7 @@ def take_back(tensors: Mapping[str, Tensor], state: Mapping[str, Any], learner: 
     """
     try:
         learner.load_state(tensors, state)
-        progress = Progress(**{each.name: state[each.name] for each in fields(Progress)})
+        progress = Progress(**{each.name: state[each.name] for each in fields(Progress) if each.name in state})
     except (KeyError, ValueError, RuntimeError) as error:
         raise RunError(
             f"the checkpoint of step {state['step']} does not fit this network and optimiser: {error}",
