@@ -2,8 +2,8 @@
 
 It runs in an environment of its own and is never imported by ours:
 
-    python -m venv peer && peer/bin/pip install timm safetensors
-    peer/bin/python benchmarks/peers/timm_transfer.py SPLITS.json --weights WEIGHTS.safetensors --minutes 1
+    python -m venv peer && peer/bin/pip install timm
+    peer/bin/python benchmarks/peers/timm_transfer.py SPLITS.json --weights WEIGHTS.pt --minutes 1
 
 SPLITS.json holds {"classes": [...], "train": [[path, class], ...], "dev": ..., "test": ..., "mirror": bool}; it is what
 `transfer_quality.py` writes. The last line of the output is JSON: dev and test error, updates, epochs, and the seconds
@@ -30,7 +30,6 @@ from pathlib import Path
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 from timm.data import create_transform
 from timm.loss import LabelSmoothingCrossEntropy
 from timm.optim import create_optimizer_v2
@@ -63,7 +62,7 @@ def network_of(weights: str | None, num_classes: int) -> torch.nn.Module:
         return network
     given, wanted = (
         [(name, value) for name, value in state.items() if not name.startswith("classifier") and "tracked" not in name]
-        for state in (load_file(weights), network.state_dict())
+        for state in (torch.load(weights, weights_only=True), network.state_dict())
     )
     if len(given) != len(wanted):
         raise SystemExit(f"{weights}: {len(given)} tensors, timm's network has {len(wanted)}")
@@ -90,7 +89,9 @@ def error(network: torch.nn.Module, loader: DataLoader) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("splits", type=Path)
-    parser.add_argument("--weights", help="safetensors under torchvision's names; left out: from scratch")
+    parser.add_argument(
+        "--weights", help="state dict under torchvision's names and in its order; left out: from scratch"
+    )
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--size", type=int, default=160, help="side, pixels")
     parser.add_argument("--batch", type=int, default=32)
