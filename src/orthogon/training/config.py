@@ -16,7 +16,7 @@ class TrainingConfig(BaseModel):
 
     epochs: int | None = Field(None, gt=0, description="Passes over train; unset: chosen by data size.")
     steps: int | None = Field(None, gt=0, description="Updates; instead of epochs.")
-    minutes: float | None = Field(None, gt=0, description="Wall-clock budget of the whole training; as many steps as fit.")
+    minutes: float | None = Field(None, gt=0, description="Wall-clock budget of all of it: as many steps as fit.")
 
     batch_size: int | None = Field(None, gt=0, description="Examples in one update; unset: chosen by data size.")
     accumulate: int = Field(1, ge=1, description="Parts in which the batch is computed, for small memory.")
