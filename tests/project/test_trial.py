@@ -140,3 +140,42 @@ def test_what_is_kept_holds_no_pickle_and_says_what_it_is(trials: Trials) -> Non
     for file in folder.glob("*.npz"):
         with np.load(file, allow_pickle=False) as arrays:
             assert all(arrays[name].dtype != object for name in arrays.files)
+
+
+def test_other_targets_are_learned_and_measured_and_nothing_else_changes(trials: Trials) -> None:
+    """Every label swapped with another class: trained on them, the answers follow; the project's own stay."""
+    names = trials.task.class_names()
+    ids = np.concatenate([trials.splits["train"], trials.splits["dev"]])
+    before = trials.examples.targets()[ids]
+    swapped = np.array([names[(names.index(str(name)) + 1) % len(names)] for name in before], object)
+    long = {"training.epochs": 60, "training.lr": 0.01}
+    plain, changed = trials.make(Recipe(long)), trials.make(Recipe(long, targets=(ids, swapped)))
+    assert plain.key != changed.key
+    assert abs(changed.scores["dev"].records["wrong"].mean() - plain.scores["dev"].records["wrong"].mean()) < 0.1
+    answered = [names.index(str(name)) for name in changed.answers["dev"].values["answer"]]
+    was = [names.index(str(name)) for name in plain.answers["dev"].values["answer"]]
+    assert np.mean([(w + 1) % len(names) == a for w, a in zip(was, answered, strict=True)]) > 0.8
+    assert np.array_equal(trials.examples.targets()[ids], before)
+
+
+def test_margins_are_taken_on_the_way_and_change_nothing(trials: Trials) -> None:
+    sample = trials.splits["train"][:50]
+    recipe = {"overrides": {"training.epochs": 4}, "measure": {"some": sample, "dev": trials.splits["dev"]}}
+    plain, looked = trials.make(Recipe(**recipe)), trials.make(Recipe(**recipe, margins=["some"]))
+    assert plain.key != looked.key
+    assert same(plain, looked)
+    assert looked.margins["some"].shape == (50, 4)  # an evaluation an epoch, fewer than LOOKS
+    last = trial_module.margins(looked.answers["some"].values["probs"], looked.scores["some"].records["truth"])
+    best = int(np.argmin([event["dev_loss"] for event in looked.history]))  # the weights that are kept
+    assert looked.margins["some"][:, best] == pytest.approx(last, abs=1e-4)
+    assert (looked.margins["some"][:, -1].mean()) > looked.margins["some"][:, 0].mean()  # it is learned
+    again = Trials(trials.project, trials.config).make(Recipe(**recipe, margins=["some"]))
+    assert np.array_equal(again.margins["some"], looked.margins["some"])
+
+
+def test_a_long_training_is_looked_at_a_few_times(trials: Trials) -> None:
+    looked = trials.make(
+        Recipe({"training.epochs": 40}, measure={"some": trials.splits["train"][:5]}, margins=["some"])
+    )
+    assert len(looked.history) == 40
+    assert looked.margins["some"].shape[1] == trial_module.LOOKS

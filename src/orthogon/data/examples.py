@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from orthogon.errors import UsageError
+
 Modality = Literal["image", "table", "strings"]
 Severity = Literal["error", "warning", "note"]
 SPLIT_NAMES = ("train", "train_dev", "dev", "test")
@@ -54,6 +56,7 @@ class Examples(ABC):
         times: (n,) values that order the examples in time, or None.
         given_split: (n,) of "train", "dev", "test" or "" where the user's data says so, or None.
         set_aside_before: of new inputs, how many of these examples come before each one set aside.
+        original: the same examples with the targets that the user's files hold, where some were corrected since.
     """
 
     modality: Modality
@@ -63,6 +66,7 @@ class Examples(ABC):
     times: NDArray[Any] | None = None
     given_split: NDArray[Any] | None = None
     set_aside_before: Sequence[int] = ()
+    original: Examples | None = None
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -83,11 +87,21 @@ class Examples(ABC):
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """sha256 over contents and order: equal if and only if the examples are."""
+        """sha256 over contents and order: equal if and only if the examples are; corrected targets do not count."""
 
     @abstractmethod
     def content_keys(self) -> NDArray[np.uint64]:
         """(n,) hash of each input alone (not its target): equal inputs have equal keys."""
+
+    def with_targets(self, ids: NDArray[np.int64], values: Sequence[Any] | NDArray[Any]) -> Examples:
+        """The same examples, of which these have other targets. Their fingerprint stays that of the original.
+
+        Raises:
+            UsageError: there are several targets, or a value does not fit.
+        """
+        raise UsageError(
+            f"the targets of {self.modality} data cannot be changed", self.name, "Correct the file itself."
+        )
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))

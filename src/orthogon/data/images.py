@@ -7,6 +7,7 @@ is an upright uint8 array with one channel (grey) or three (RGB). The user's fol
 
 from __future__ import annotations
 
+import copy
 import csv
 import difflib
 import hashlib
@@ -143,6 +144,13 @@ class Pictures(Examples):
     def targets(self) -> NDArray[Any]:
         return self.labels
 
+    def with_targets(self, ids: NDArray[np.int64], values: Sequence[Any] | NDArray[Any]) -> Pictures:
+        changed = copy.copy(self)
+        changed.labels = self.labels.astype(object)
+        changed.labels[ids] = values
+        changed.original = self.original or self
+        return changed
+
     def _copy_columns(self, source: Examples, rows: NDArray[np.int64]) -> None:
         for name in ("domains", "groups", "times", "given_split"):
             values = getattr(source, name)
@@ -228,6 +236,8 @@ class ArrayImages(Pictures):
         return self.pixels(THUMBNAIL, channels=1, resize="squash")[..., 0]
 
     def fingerprint(self) -> str:
+        if self.original is not None:
+            return self.original.fingerprint()
         digest = hashlib.sha256(repr(self.images.shape).encode())
         digest.update(np.ascontiguousarray(self.images).data)
         _digest_columns(digest, self)
@@ -352,6 +362,8 @@ class FolderImages(Pictures):
         return np.stack([self._files.looks[row].thumbnail for row in self._rows.tolist()])
 
     def fingerprint(self) -> str:
+        if self.original is not None:
+            return self.original.fingerprint()
         digest = hashlib.sha256()
         for row in self._rows.tolist():
             digest.update(self._files.looks[row].digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import hashlib
 import io
@@ -87,11 +88,20 @@ class StringPairs(Examples):
     def targets(self) -> NDArray[Any]:
         return self.target_strings
 
+    def with_targets(self, ids: NDArray[np.int64], values: Sequence[Any] | NDArray[Any]) -> StringPairs:
+        changed = copy.copy(self)
+        changed.target_strings = self.target_strings.copy()
+        changed.target_strings[ids] = values
+        changed.original = self.original or self
+        return changed
+
     def inputs(self) -> NDArray[Any]:
         """(n,) source strings."""
         return self.sources
 
     def fingerprint(self) -> str:
+        if self.original is not None:
+            return self.original.fingerprint()
         digest = hashlib.sha256()
         for source, target in zip(self.sources, self.target_strings, strict=True):
             for text in (source, "\0" if target is None else target):

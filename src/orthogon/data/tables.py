@@ -6,6 +6,7 @@ than memory); dates as timestamp[ms]. A missing value is null.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import mmap
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from orthogon.data.examples import Example, Examples, Finding, Origin
 from orthogon.data.types import ColumnType, as_texts
+from orthogon.errors import UsageError
 
 INPUT_KINDS = ("number", "category", "boolean", "date")
 CHUNK_ROWS = 100_000
@@ -295,9 +297,39 @@ class TableExamples(Examples):
         out[:] = as_texts(column).to_pylist()
         return out
 
+    def with_targets(self, ids: NDArray[np.int64], values: Sequence[Any] | NDArray[Any]) -> TableExamples:
+        if len(self.target_columns) != 1:
+            names = ", ".join(self.target_columns) or "none"
+            raise UsageError(
+                f"targets can be changed where there is one, and here they are: {names}",
+                self.name,
+                "Correct the table.",
+            )
+        (name,) = self.target_columns
+        at = np.asarray(ids, dtype=np.int64) if self.rows is None else self.rows[ids]
+        column = self.table.column(name)
+        whole = copy.copy(self)
+        whole.rows = None
+        if self.column_types[name].kind == "number":
+            numbers = column.to_numpy().astype(np.float64)
+            numbers[at] = _numbers(values, name)
+            new = pa.chunked_array([pa.array(numbers, from_pandas=True)])
+        else:
+            texts = whole.texts(name).copy()
+            texts[at] = values
+            new = pa.chunked_array([pa.array(texts, pa.string())])
+            if pa.types.is_dictionary(column.type):
+                new = new.dictionary_encode()
+        changed = copy.copy(self)
+        changed.table = self.table.set_column(self.table.column_names.index(name), name, new)
+        changed.original = self.original or self
+        return changed
+
     # -- identity -----------------------------------------------------------------------------------------------
 
     def fingerprint(self) -> str:
+        if self.original is not None:
+            return self.original.fingerprint()
         if self._fingerprint is None:
             digest = hashlib.sha256()
             names = list(self.table.column_names)
@@ -346,6 +378,21 @@ class TableExamples(Examples):
 def take(column: pa.ChunkedArray, rows: NDArray[np.int64]) -> pa.ChunkedArray:
     """Rows of a column; by NumPy where the column is one plain chunk without nulls, which is many times faster."""
     return column.take(pa.array(rows))
+
+
+def _numbers(values: Sequence[Any] | NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Values as float64.
+
+    Raises:
+        UsageError: one is no number.
+    """
+    numbers = np.empty(len(values))
+    for i, value in enumerate(values):
+        try:
+            numbers[i] = float(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f'"{value}" is no number, and "{name}" holds numbers', name, "Write 3.5 or 3") from error
+    return numbers
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -250,11 +250,24 @@ class Project:
 
     # -- data ---------------------------------------------------------------------------------------------------
 
-    def read(self, config: ProjectConfig) -> Examples:
-        """The project's examples, as its config describes them."""
-        from orthogon.data.read import read
+    def read(self, config: ProjectConfig, labels: str | None = None) -> Examples:
+        """The project's examples, as its config describes them, with the labels that were corrected since.
 
-        return read(config.data, cache=self.folder / "cache")
+        Args:
+            labels: key of the labels wanted, as a run notes it; None: the newest.
+        """
+        from orthogon.data.read import read
+        from orthogon.project.corrections import corrected
+
+        return corrected(read(config.data, cache=self.folder / "cache"), self.folder, labels)
+
+    def corrections(self, examples: Examples) -> str:
+        """Key of the corrections on these examples; empty where their labels are those of the files."""
+        from orthogon.project import corrections
+
+        if examples.original is None:
+            return ""
+        return corrections.key(corrections.overlay(corrections.revisions(self.folder), examples.fingerprint()))
 
     def split(
         self, examples: Examples, task: Task, config: ProjectConfig, tell: Listener = lambda event: None
@@ -273,7 +286,8 @@ class Project:
             message = f"{error.where}: the stored split cannot be read, and is made again with the same ids"
             tell({"event": "warning", "code": "split-damaged", "message": message, "remedy": ""})
         if splits is None:
-            splits = make_splits(examples, config.data, task.strata(examples), config.data.split_seed)
+            whole = examples.original or examples  # the same ids in the same parts, whatever was corrected
+            splits = make_splits(whole, config.data, task.strata(whole), config.data.split_seed)
             save_splits(self.folder / "splits", key, splits)
         return splits, key
 
@@ -313,6 +327,7 @@ class Project:
                 "seed": config.seed,
                 "source": config.data.source,
                 "fingerprint": examples.fingerprint(),
+                "labels": self.corrections(examples),
                 "splits_key": key,
                 "split_sizes": splits.sizes(),
                 "split_reason": splits.reason,
@@ -360,7 +375,7 @@ class Project:
         tell = listen or (lambda event: None)
         began = time.monotonic()
         config = parse(run.config)
-        examples = self.read(config)
+        examples = self.read(config, labels=run.info.get("labels", ""))
         if examples.fingerprint() != run.info["fingerprint"]:
             raise RunError(
                 f"the data of run {run.id} has changed since it started",
@@ -576,7 +591,7 @@ class Project:
         first = members[0]
         config, task = parse(first.config), first.task()
         tell({"event": "stage", "stage": "reading the data"})
-        examples = self.read(config)
+        examples = self.read(config, labels=first.info.get("labels", ""))
         splits = load_splits(self.folder / "splits", first.info["splits_key"])
         if examples.fingerprint() != first.info["fingerprint"] or splits is None:
             raise RunError(
@@ -585,12 +600,29 @@ class Project:
                 "An ensemble is measured on what its members were: bring the data back, or train the members anew.",
             )
         task.halving.tell = tell
-        kept = ("task", "seed", "source", "fingerprint", "splits_key", "split_sizes", "split_reason", "problem")
+        kept = (
+            "task",
+            "seed",
+            "source",
+            "fingerprint",
+            "labels",
+            "splits_key",
+            "split_sizes",
+            "split_reason",
+            "problem",
+        )
+        refuse_other_labels(members)
         numbers = [run.id for run in members]
         told = f"mean of runs {', '.join(numbers)}"
         run = Run.create(
             self.folder / "runs",
-            {**{key: first.info[key] for key in kept}, "parent": None, "knob": None, "expected": {}, "changed": told},
+            {
+                **{key: first.info[key] for key in kept if key in first.info},
+                "parent": None,
+                "knob": None,
+                "expected": {},
+                "changed": told,
+            },
         )
         try:
             with run.at_work(), status_when_stopped(run):
@@ -640,7 +672,7 @@ class Project:
             (number,) = distributed.from_first([0], device)
             run = Run(self.folder / "runs" / f"{int(number):04d}")
             config, task = parse(run.config), run.task()
-            examples = self.read(config)
+            examples = self.read(config, labels=run.info.get("labels", ""))
             splits = load_splits(self.folder / "splits", run.info["splits_key"])
             assert splits is not None
             train = examples.take(splits["train"])
@@ -748,6 +780,22 @@ def refuse_unlike(members: Sequence[Run]) -> None:
                 "inputs": f"takes other inputs ({_first_difference(first, run)})",
             }[name]
             raise RunError(f"run {run.id} {what} than run {first.id}", str(run.folder), remedy)
+
+
+def refuse_other_labels(members: Sequence[Run]) -> None:
+    """Refuse runs that were judged by different labels of the same data.
+
+    Raises:
+        RunError: they were.
+    """
+    first = members[0]
+    for run in members[1:]:
+        if run.info.get("labels", "") != first.info.get("labels", ""):
+            raise RunError(
+                f"run {run.id} was trained on other labels than run {first.id}: labels were corrected in between",
+                str(run.folder),
+                "Train the members anew on the labels of today.",
+            )
 
 
 def _yardstick(run: Run) -> tuple[str, Any]:

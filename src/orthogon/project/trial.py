@@ -36,11 +36,13 @@ from orthogon.shown import json_text
 if TYPE_CHECKING:
     from torch import nn
 
-    from orthogon.data.examples import Splits
+    from orthogon.data.examples import Examples, Splits
     from orthogon.metrics.score import Scores
     from orthogon.tasks.task import Answers, Task
 
 FORMAT = 1
+LOOKS = 12  # at the margins, in one training
+TINY = 1e-37  # smallest probability of a float32 that counts
 Ids = NDArray[np.int64]
 Watch = Callable[[dict[str, Any]], bool]
 
@@ -55,6 +57,8 @@ class Recipe:
         last weights count.
     measure: name -> ids to answer and score afterwards; None: a sample of train ("train"), "train_dev" and "dev".
     features: names of `measure` of which the features are wanted too.
+    targets: (ids, values): other targets of these examples, in all that the trial learns from and is measured on.
+    margins: names of `measure` (classes only) of which every example's margin is kept as it was during the training.
     seed: of weights, order and augmentation; None: the config's.
     purpose: one word, for the logbook: "curve", "probe", "tune".
     """
@@ -66,6 +70,8 @@ class Recipe:
     features: Sequence[str] = ()
     seed: int | None = None
     purpose: str = ""
+    targets: tuple[Ids, NDArray[Any]] | None = None
+    margins: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class Trial:
     """What came of it.
 
     config: resolved. num_train: examples it was trained on. whole: it was trained on all of train, chosen by dev.
-    scores, answers: by name of `Recipe.measure`. features: (n, d) by name.
+    scores, answers: by name of `Recipe.measure`. features: (n, d) by name. margins: (n, looks) by name, how much the
+        logit of the label exceeded the largest other one, at LOOKS evaluations or fewer, spread over the training.
     history: the evaluations in order, dicts with step, loss, dev_loss, ...
     status: how the training ended: "finished", "patience", "budget", or "stopped" by who watched it; then nothing was
         measured.
@@ -92,6 +99,7 @@ class Trial:
     scores: Mapping[str, Scores] = field(default_factory=dict)
     answers: Mapping[str, Answers] = field(default_factory=dict)
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    margins: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     purpose: str = ""
     created: str = ""
 
@@ -111,7 +119,7 @@ class Trials:
         self.examples, self.task, splits, self.splits_key, _, self.config = project.prepare(config)
         self.splits: Splits = splits
         self.folder = project.folder / "trials"
-        self._fingerprint = self.examples.fingerprint()
+        self._fingerprint = self.examples.fingerprint() + project.corrections(self.examples)
         self._tasks: dict[str, Task] = {_task_key(self.config): self.task}
 
     # -- one ----------------------------------------------------------------------------------------------------
@@ -150,6 +158,11 @@ class Trials:
             "measure": None if recipe.measure is None else {k: _digest(v) for k, v in recipe.measure.items()},
             "features": sorted(recipe.features),
         }
+        if recipe.targets is not None:
+            ids, values = recipe.targets
+            parts["targets"] = [_digest(ids), [str(value) for value in values]]
+        if recipe.margins:
+            parts["margins"] = sorted(recipe.margins)
         return hashlib.sha256(json_text(parts, indent=None).encode()).hexdigest()[:20]
 
     def _wanted(self, recipe: Recipe) -> list[Ids]:
@@ -191,13 +204,19 @@ class Trials:
         judges = recipe.select if recipe.select is not None else self.splits.parts.get("dev", np.zeros(0, np.int64))
         torch.manual_seed(config.seed)
         network = task.network()
-        select = self.examples.take(judges) if len(judges) else None
-        objective = task.objective(network, self.examples.take(chosen), select, config.training)
+        examples = self.examples if recipe.targets is None else self.examples.with_targets(*recipe.targets)
+        select = examples.take(judges) if len(judges) else None
+        objective = task.objective(network, examples.take(chosen), select, config.training)
+        parts = self.parts() if recipe.measure is None else recipe.measure
+        looks = _Looks(task, network, {name: (examples.take(parts[name]), parts[name]) for name in recipe.margins})
         history: list[dict[str, Any]] = []
 
         def listen(event: dict[str, Any]) -> None:
+            if event["event"] == "start":
+                looks.planned(event["total_steps"])
             if event["event"] == "evaluation":
                 history.append(dict(event))
+                looks.take(event["step"])
             if watch is not None and watch(event):
                 raise _Stopped
 
@@ -221,8 +240,7 @@ class Trials:
             raise KeyboardInterrupt
         del objective
         deployed = task.deployed(network).eval()
-        parts = self.parts() if recipe.measure is None else recipe.measure
-        found, _ = measured(task, deployed, self.examples, parts, config)
+        found, _ = measured(task, deployed, examples, parts, config)
         trial = Trial(
             **made,
             status=result.status,
@@ -232,6 +250,7 @@ class Trials:
             scores={name: scores for name, (_, scores) in found.items()},
             answers={name: answers for name, (answers, _) in found.items()},
             features={name: self._features(task, network, parts[name]) for name in recipe.features},
+            margins=looks.taken(),
         )
         save(trial, self.folder / key, [self._fingerprint, self.splits_key])
         return trial
@@ -285,6 +304,54 @@ class Trials:
         return sorted(found, key=lambda trial: (trial.created, trial.key))
 
 
+class _Looks:
+    """Margins of examples at evaluations spread over a training; the training goes on as if nobody had looked.
+
+    Args:
+        parts: name -> the examples, and their ids.
+    """
+
+    def __init__(self, task: Task, network: nn.Module, parts: Mapping[str, tuple[Examples, Ids]]) -> None:
+        self.task, self.network, self.parts = task, network, parts
+        self.found: dict[str, list[NDArray[np.float32]]] = {name: [] for name in parts}
+        self.next, self.between = 0.0, 0.0
+        if not parts:
+            return
+        if not task.class_names():
+            raise UsageError("margins are asked for, and the answers are no classes", "trials", "Leave them out.")
+        number = {name: k for k, name in enumerate(task.class_names())}
+        self.truth = {
+            name: np.array([number.get(str(target), -1) for target in examples.targets()])
+            for name, (examples, _) in parts.items()
+        }
+
+    def planned(self, total_steps: int) -> None:
+        self.next = self.between = total_steps / LOOKS
+
+    def take(self, step: int) -> None:
+        """Look, where it is time; at the first evaluation at or after each LOOKS-th part of the training."""
+        if not self.parts or step < self.next:
+            return
+        self.next += self.between * (1 + (step - self.next) // self.between)
+        training = self.network.training
+        for name, (examples, ids) in self.parts.items():
+            answers = self.task.answers(self.network, examples, ids)
+            self.found[name].append(margins(np.asarray(answers.values["probs"]), self.truth[name]))
+        self.network.train(training)
+
+    def taken(self) -> dict[str, NDArray[np.float32]]:
+        return {name: np.stack(each, axis=1) for name, each in self.found.items() if each}
+
+
+def margins(probs: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+    """(n,) logit of the label less the largest other one; NaN without a label. The softmax takes nothing from it."""
+    logits = np.log(np.maximum(probs.astype(np.float64), TINY))
+    own = np.take_along_axis(logits, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
+    np.put_along_axis(logits, np.maximum(labels, 0)[:, None], -np.inf, axis=1)
+    found: NDArray[np.float32] = np.where(labels >= 0, own - logits.max(axis=1), np.nan).astype(np.float32)
+    return found
+
+
 class _Stopped(Exception):
     """Raised by the listener to end a training that is not worth going on with."""
 
@@ -333,14 +400,15 @@ def save(trial: Trial, folder: Path, data: Sequence[str]) -> None:
         save_arrays(folder / f"scores-{name}.npz", scores_to_arrays(scores))
     for name, answers in trial.answers.items():
         save_arrays(folder / f"answers-{name}.npz", {**answers.values, "ids": answers.ids})
-    if trial.features:
-        save_arrays(folder / "features.npz", trial.features)
+    for name in ("features", "margins"):
+        if getattr(trial, name):
+            save_arrays(folder / f"{name}.npz", getattr(trial, name))
     told = {each.name: getattr(trial, each.name) for each in fields(trial) if each.name not in _ARRAYS}
     names = {name: list(getattr(trial, name)) for name in _ARRAYS}
     write_json(folder / "trial.json", {"format": FORMAT, "data": list(data), **told, **names})
 
 
-_ARRAYS = ("scores", "answers", "features")
+_ARRAYS = ("scores", "answers", "features", "margins")
 
 
 def load(folder: Path) -> Trial:
@@ -354,7 +422,7 @@ def load(folder: Path) -> Trial:
     path = folder / "trial.json"
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        names = {name: told.pop(name) for name in _ARRAYS}
+        names = {name: told.pop(name, []) for name in _ARRAYS}
         values = {each.name: told[each.name] for each in fields(Trial) if each.name not in _ARRAYS}
     except (OSError, ValueError, KeyError) as cause:
         raise RunError(
@@ -369,6 +437,7 @@ def load(folder: Path) -> Trial:
         scores={name: scores_from_arrays(load_arrays(folder / f"scores-{name}.npz")) for name in names["scores"]},
         answers=answers,
         features=load_arrays(folder / "features.npz") if names["features"] else {},
+        margins=load_arrays(folder / "margins.npz") if names["margins"] else {},
     )
 
 

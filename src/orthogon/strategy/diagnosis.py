@@ -39,6 +39,7 @@ from orthogon.metrics.intervals import (
 )
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.shown import plain
+from orthogon.strategy.floor import Noise
 from orthogon.strategy.optimism import Optimism, selection_optimism
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ BIAS, VARIANCE, MISMATCH, OVERFIT = "avoidable bias", "variance", "data mismatch
 UNSPLIT = "variance or data mismatch"  # two distributions, or two times, and no train-dev set to tell
 DRIFT = "drift over time"  # from dev to test where test comes after dev
 SMALL_DEV, HEALTHY = "dev set too small", "healthy"
+LABEL_NOISE = "label noise"  # known only where answers out of fold were studied: `strategy.floor`
 HARDER_TEST = "dev-test difference"  # from dev to test where no other system was compared on dev: nothing was chosen
 
 MATERIAL, UNCLEAR, SMALL = "material", "real, size unclear", "real but small"
@@ -72,6 +74,7 @@ MEANING = {
     DRIFT: "test comes after dev: the data drifts over time",
     OVERFIT: "choices made on the dev set fit that set more than new data",
     HARDER_TEST: "it does worse on test than on dev, and no other system was compared on dev, so the two sets differ",
+    LABEL_NOISE: "labels are wrong, and no training gets below that",
     SMALL_DEV: "the dev set cannot tell a good system from a bad one",
     HEALTHY: "no gap is shown to be worth acting on",
 }
@@ -94,6 +97,7 @@ RECIPE: dict[str, tuple[str, ...]] = {
     OVERFIT: ("bigger dev set", "fresh dev set"),
     HARDER_TEST: ("bigger dev set", "fresh dev set"),
     SMALL_DEV: ("bigger dev set",),
+    LABEL_NOISE: ("correct the labels of dev and test", "correct the labels of train", "more data"),
     HEALTHY: (),
 }
 
@@ -143,6 +147,7 @@ class Diagnosis:
     primary: what to work on first; causes: everything found, the most pressing first.
     memorised_noise: H - e_train where H is a floor of label noise and train lies below it.
     needed_n: dev examples that would tell more, where there is something to tell.
+    noise: wrong labels in "train" and in "dev", where that was studied.
     """
 
     metric: str
@@ -160,6 +165,7 @@ class Diagnosis:
     memorised_noise: float | None = None
     optimism: Optimism | None = None
     format: int = field(default=1)
+    noise: Mapping[str, Noise] = field(default_factory=dict)
 
     def rung(self, name: str) -> Rung:
         return next(rung for rung in self.rungs if rung.name == name)
@@ -213,6 +219,7 @@ class Diagnosis:
             "causes": tuple(values["causes"]),
             "sentences": tuple(values["sentences"]),
             "optimism": None if optimism is None else Optimism(**optimism),
+            "noise": {name: Noise(**each) for name, each in values.get("noise", {}).items()},
         }
         return cls(**{**values, **parts})
 
@@ -391,6 +398,7 @@ def diagnose(
     mismatch_declared: bool = False,
     ordered_in_time: bool = False,
     floor: Literal["people", "label noise"] = "people",
+    noise: Mapping[str, Noise] | None = None,
 ) -> Diagnosis:
     """Say where the error comes from, and which of its parts are real.
 
@@ -411,6 +419,8 @@ def diagnose(
         ordered_in_time: dev comes after train and test after dev, so that test above dev is drift.
         floor: what `human_level` is. Train below a floor of label noise has memorised noise; train below people
             says only that people are not the floor.
+        noise: wrong labels in "train" and in "dev", by `strategy.floor.label_noise`. Those of train are the floor
+            where no other is given; where either is worth acting on, label noise is a cause.
     Raises:
         UsageError: "train" or "dev" is missing or empty.
     """
@@ -442,6 +452,10 @@ def diagnose(
             continue
         draws[name] = drawn
         measured[name] = from_replicates(value, drawn, len(scores[name]), bounds=possible(metric))
+    noise = noise if noise is not None and metric.kind == "proportion" else {}
+    by_noise = human_level is None and "train" in noise and noise["train"].known and noise["train"].low > SMALLEST_SHARE
+    if by_noise:
+        human_level, human_level_n, floor = noise["train"].value, noise["train"].judged, "label noise"
     measured["floor"] = _floor(human_level, human_level_n, metric)
 
     e_train, e_dev, h = measured["train"].value, measured["dev"].value, measured["floor"].value
@@ -503,7 +517,9 @@ def diagnose(
         )
 
     material = sorted((gap for gap in gaps if gap.verdict == MATERIAL), key=lambda gap: -gap.value)
-    causes = [gap.name for gap in material]
+    wrong_labels = max((each.value for each in noise.values() if each.known and each.low > delta), default=0.0)
+    sizes_of = {gap.name: gap.value for gap in material} | ({LABEL_NOISE: wrong_labels} if wrong_labels else {})
+    causes = sorted(sizes_of, key=lambda name: -sizes_of[name])
     dev = measured["dev"].interval(level)
     half_width, bearable = (dev.high - dev.low) / 2, max(SMALL_DEV_TIMES * delta, e_dev / 2)
     settle = [gap.needed_n for gap in gaps if gap.needed_n]
@@ -528,7 +544,7 @@ def diagnose(
         limits = measured[name].interval(level)
         source: Literal["measured", "given", "assumed"] = "measured"
         if name == "floor":
-            source = "assumed" if human_level is None else "given"
+            source = "assumed" if human_level is None else "measured" if by_noise else "given"
         rungs.append(Rung(name, limits.value, limits.low, limits.high, limits.n, limits.method, source))
     diagnosis = Diagnosis(
         metric=metric.name,
@@ -545,6 +561,7 @@ def diagnose(
         needed_n=needed_n,
         memorised_noise=h - e_train if floor == "label noise" and e_train < h else None,
         optimism=optimism,
+        noise=dict(noise),
     )
     return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis))})
 
@@ -585,6 +602,8 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
             f"The main limit is {first.name}, {at_most}{d.show(first.value)} "
             f"({d.show(first.low)} to {d.show(first.high)}): {MEANING[first.name]}."
         )
+    elif d.primary == LABEL_NOISE:
+        yield f"The main limit is {LABEL_NOISE}: {MEANING[LABEL_NOISE]}."
     elif d.primary == OVERFIT:
         yield f"The main limit is {OVERFIT}: {MEANING[OVERFIT]}."
     elif d.primary == SMALL_DEV:
@@ -593,6 +612,7 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
         yield f"The dev set is too small to say what limits the system: with {examples} {MEANING[SMALL_DEV]}{would}."
     else:
         yield f"No gap is shown to be worth acting on (that starts at {d.show(d.smallest_gap)}): healthy."
+    yield from _noise_sentences(d)
     for gap in d.gaps:
         if gap.name == d.primary and gap.verdict == MATERIAL:
             continue
@@ -629,6 +649,25 @@ def _sentences(d: Diagnosis) -> Iterable[str]:
         yield f"Figures are means over {d.num_seeds} seeds, and the intervals cover the luck of training."
     else:
         yield "One training run: the luck of training is not in these intervals."
+
+
+def _noise_sentences(d: Diagnosis) -> Iterable[str]:
+    """Where labels are wrong, as far as it is known."""
+    said = {name: f"{d.show(each.value)} {d.show_interval(each.low, each.high)}" for name, each in d.noise.items()}
+    known = {name: each for name, each in d.noise.items() if each.known}
+    noisy = [name for name, each in known.items() if each.low > SMALLEST_SHARE]
+    clean = [
+        name for name in known if name not in noisy and known[name].high < min(known[n].low for n in noisy or known)
+    ]
+    if len(noisy) == 2:
+        yield f"About {said['train']} of the labels of train are wrong, and {said['dev']} of dev's."
+    elif noisy and clean:
+        yield f"About {said[noisy[0]]} of the labels of {noisy[0]} are wrong; those of {clean[0]} are not."
+    elif noisy:
+        yield f"About {said[noisy[0]]} of the labels of {noisy[0]} are wrong."
+    for name, each in d.noise.items():
+        if not each.known:
+            yield f"How many labels of {name} are wrong is not known: {each.why}."
 
 
 # -- from bare numbers --------------------------------------------------------------------------------------------
