@@ -13,7 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,8 @@ if TYPE_CHECKING:
     from orthogon.metrics.score import Metric, Scores
     from orthogon.models.describe import Description
     from orthogon.run.predict import Prediction
+    from orthogon.strategy.autopilot import Decision
+    from orthogon.strategy.flight import Flight
     from orthogon.tasks.task import Importance
 
 WORST_IN_REPORT = 24
@@ -333,6 +335,48 @@ class Run(run_folder.Run):
         """What the checks of the data found to give the target away, and what to do about it."""
         leaks = ("leakage-column", "leakage-sum")
         return [f"{found.message} {found.remedy}" for found in self.findings() if found.code in leaks]
+
+    def autopilot(
+        self,
+        budget: str,
+        *,
+        seed: int = 0,
+        tell: Callable[[Decision], None] = lambda decision: None,
+        progress: Callable[[str, float], None] = lambda what, share: None,
+        listen: Listener | None = None,
+    ) -> tuple[Run, Flight]:
+        """Take steps under a budget ("30min", "20runs") and keep what helps; (the run that it leaves, what it did).
+
+        A killed one goes on where it was, to the same decisions, when asked for the same again.
+
+        Raises:
+            UsageError: no budget, an ensemble, or no dev set. RunError: another one is at work on this project.
+        """
+        from orthogon.strategy.flight import fly
+        from orthogon.strategy.ledger import Budget
+
+        if self.members:
+            raise UsageError("an ensemble takes no steps", f"run {self.id}", self.advice_note())
+        metrics, baselines = self.config["metrics"], self.baselines()
+        options: dict[str, Any] = {
+            "human_level": metrics["human_level"],
+            "human_level_n": metrics["human_level_n"],
+            "smallest_gap": metrics["smallest_gap"],
+            "trivial_error": self.metric.error(baselines[0]["scores"]) if baselines else None,
+            "mismatch_declared": any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
+        }
+        flight = fly(
+            self.project,
+            self,
+            Budget.parse(budget),
+            lambda scores: diagnose(scores, self.metric, **options),
+            self.metric,
+            seed=seed,
+            tell=tell,
+            progress=progress,
+            listen=listen,
+        )
+        return Run(self.project.run(flight.run).folder), flight
 
     def multiply_adds(self, overrides: Mapping[str, Any]) -> float | None:
         """Of the network under these overrides, for one example, forward; None where it cannot be built."""

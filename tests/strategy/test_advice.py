@@ -91,6 +91,7 @@ def test_every_knob_changes_what_it_says():
     assert change("smaller network", STRINGS, VARIANCE) == {"task.encoder_size": 16, "task.decoder_size": 32}
     assert change("lower learning rate", IMAGES, BIAS) == {"training.lr": 0.001}
     assert change("higher learning rate", IMAGES, BIAS) == {"training.lr": 0.009}
+    assert change("higher learning rate", IMAGES, BIAS, 0.4) == {"training.lr": 0.027}
     assert change("other optimiser", IMAGES, BIAS) is None
     sgd = {**IMAGES, "training": {**TRAINING, "optimiser": "sgd"}}
     raced = {"training.optimiser": "adamw", "training.lr": None, "training.lr_race": True}

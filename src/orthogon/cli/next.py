@@ -1,21 +1,33 @@
-"""The ranked next steps, each with its reason, expected gain and cost; --take N applies one.
+"""The ranked next steps, each with its reason, expected gain and cost; --take N applies one, --auto keeps going.
 
 [bold]Example[/]: orthogon next --take 1
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orthogon.cli.screen import JsonOption, Progress, ProjectOption, RunArgument, console, print_json
+
+if TYPE_CHECKING:
+    from orthogon.api import Run
 
 
 def run(
     name: RunArgument = None,
     take: Annotated[
         int | None, typer.Option("--take", min=1, metavar="N", help="Apply step N: train a new run with it.")
+    ] = None,
+    auto: Annotated[
+        str | None,
+        typer.Option(
+            "--auto",
+            metavar="BUDGET",
+            help="Take steps by itself and keep what helps: 30min, or 20runs (as much compute as 20 runs like this). "
+            "Killed, it goes on when asked for the same again.",
+        ),
     ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
@@ -25,6 +37,9 @@ def run(
     from orthogon.report.terminal import next_steps
 
     chosen = api.load(name, project=project)
+    if auto is not None:
+        fly(chosen, auto, take, as_json)
+        return
     steps = api.next_steps(chosen)
     out = console()
     if take is None:
@@ -44,3 +59,24 @@ def run(
     else:
         out.print(outcome)
         out.print(f"Run {made.id} is in the logbook: orthogon runs. Its report: {api.near(made.report_path())}")
+
+
+def fly(chosen: Run, budget: str, take: int | None, as_json: bool) -> None:
+    """Let the autopilot work, its decisions in a live table, and say what it came to."""
+    from orthogon import api
+    from orthogon.cli.pilot import Watching
+    from orthogon.errors import UsageError
+
+    if take is not None:
+        raise UsageError("--take and --auto are two ways to go on", "--take, --auto", "Choose one of them.")
+    with Watching(budget, chosen.metric.unit) as watching:
+        left, flight = chosen.autopilot(budget, tell=watching.decided, progress=watching.progress)
+    if left.id != chosen.id:
+        left.write_report()
+    if as_json:
+        print_json(flight.to_dict())
+        return
+    out = console()
+    out.print(flight)
+    if left.id != chosen.id:
+        out.print(f"Run {left.id} is in the logbook: orthogon runs. Its report: {api.near(left.report_path())}")

@@ -121,6 +121,7 @@ class Trials:
         self.folder = project.folder / "trials"
         self._fingerprint = self.examples.fingerprint() + project.corrections(self.examples)
         self._tasks: dict[str, Task] = {_task_key(self.config): self.task}
+        self._multiply_adds: dict[str, int] = {}  # by task section
 
     # -- one ----------------------------------------------------------------------------------------------------
 
@@ -254,6 +255,25 @@ class Trials:
         )
         save(trial, self.folder / key, [self._fingerprint, self.splits_key])
         return trial
+
+    def config_of(self, recipe: Recipe) -> ProjectConfig:
+        """The resolved config that a recipe trains with.
+
+        Raises:
+            ConfigError: its overrides make none.
+        """
+        return self._config_of(recipe)
+
+    def multiply_adds(self, recipe: Recipe) -> int:
+        """Of the network that a recipe trains, for one example, forward."""
+        from orthogon.models.describe import describe
+
+        config = self._config_of(recipe)
+        key = json_text(config.task, indent=None)
+        if key not in self._multiply_adds:
+            task = self._task_of(config)
+            self._multiply_adds[key] = describe(task.network(), task.example_inputs(1)).multiply_adds
+        return self._multiply_adds[key]
 
     def parts(self) -> dict[str, Ids]:
         """What a run is measured on, but test: a sample of train, train-dev and dev."""

@@ -199,16 +199,18 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
         elif expected is not None:
             span = words.span(expected.low, expected.high, unit)
             head.append(f"  expected {words.gain(expected.value, unit)} {span}")
-            head.append(f"  {most}  {cost(step)}", style="dim")
+            head.append(f"  {most}", style="dim")
         elif most:
             head.append(f"  {most}")
-        head.append(f"  {TAKE.format(step.number)}" if step.who == "orthogon" else "  yours to do", style="dim")
+        take = TAKE.format(step.number) if step.who == "orthogon" else "yours to do"
         if brief:
+            head.append(f"  {take}", style="dim")
             lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
             continue
         badge = f" Not orthogonal: when last taken it also moved {step.also}." if step.also else ""
         badge = badge or ("" if step.orthogonal else " Not orthogonal: it turns more than this gap.")
-        lines += [head, Padding(Text(step.reason + badge), (0, 0, 0, 3))]
+        lines += [head, Padding(Text(f"{take}, {cost(step)}", style="dim"), (0, 0, 0, 3))]
+        lines.append(Padding(Text(step.reason + badge), (0, 0, 0, 3)))
         learned = f" The expected gain is {step.learned}." if step.learned else ""
         lines.append(Padding(Text(f"Wrong if {step.wrong_if}.{learned}", style="dim"), (0, 0, 0, 3)))
     if note:
@@ -217,9 +219,9 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
 
 
 def cost(step: Step) -> str:
-    """Such as "about 1.5 runs" or "about 8 hours of yours"."""
+    """Such as "about 1.5 runs" or "about 8 hours of work"."""
     if step.hours:
-        return f"about {step.hours:g} hour{'' if step.hours == 1 else 's'} of yours"
+        return f"about {step.hours:g} hour{'' if step.hours == 1 else 's'} of work"
     return f"about {step.cost_runs:.2g} run{'' if f'{step.cost_runs:.2g}' == '1' else 's'}"
 
 

@@ -247,7 +247,7 @@ def _smaller_batches(config: Config, gap: float) -> Overrides | None:
 def _rate(factor: float) -> Callable[[Config, float], Overrides | None]:
     def change(config: Config, gap: float) -> Overrides | None:
         lr = _number(config, "training.lr")
-        lr = None if lr is None else lr * factor
+        lr = None if lr is None else lr * (factor**2 if gap > LARGE_BIAS / 2 else factor)
         return {"training.lr": float(f"{lr:.3g}")} if lr and 1e-6 <= lr <= 1 else None
 
     return change
