@@ -319,7 +319,7 @@ class Project:
             return self._follow(config, resume=False)
         tell = listen or (lambda event: None)
         began = time.monotonic()
-        examples, task, splits, key, findings, config = self.prepare(config, tell)
+        examples, task, splits, key, findings, config = self.prepare(config, tell, clock)
         run = Run.create(
             self.folder / "runs",
             {
@@ -395,7 +395,10 @@ class Project:
         return run
 
     def prepare(
-        self, config: ProjectConfig, tell: Listener = lambda event: None
+        self,
+        config: ProjectConfig,
+        tell: Listener = lambda event: None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> tuple[Examples, Task, Splits, str, list[Finding], ProjectConfig]:
         """Everything before training: (examples, fitted task, splits, their key, findings, resolved config)."""
         import torch
@@ -420,6 +423,7 @@ class Project:
         config = with_kind(config, kind)
         cls = task_class(kind)
         task = cls(config.task_config(), seed=config.seed)
+        task.minutes, task.clock = config.training.minutes, clock
         tell({"event": "stage", "stage": "splitting"})
         splits, key = self.split(examples, task, config, tell)
         tell({"event": "splits", "sizes": splits.sizes(), "reason": splits.reason})

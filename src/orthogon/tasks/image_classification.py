@@ -7,7 +7,8 @@ decoded when they are needed. The network normalises its own input by train's me
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -33,6 +34,7 @@ from orthogon.nn.ensemble import mean_of_classes
 from orthogon.nn.losses import softmax_cross_entropy
 from orthogon.nn.views import Views
 from orthogon.tasks import transfer
+from orthogon.tasks.pace import SIDE, Costs, costs_of, in_time
 from orthogon.tasks.task import Answers, Baseline, Card, Task, TaskConfig
 from orthogon.training.config import TrainingConfig
 from orthogon.training.distributed import rank, world
@@ -43,6 +45,7 @@ LOOKED_AT = 64  # pictures whose size and colours decide what `suggest` proposes
 CONVNET = "convnet"
 MOST_STAGES = 6  # of convnet
 PHOTO_SIDE = 64  # side that larger pictures are brought to
+HEAD_PATIENCE = 20  # evaluations without a better dev loss, where only minutes would end the training of a head
 EVAL_BATCH, FEWEST_AT_ONCE = 256, 16  # pictures answered at once; fewer where they are larger
 EVAL_SIDE, ZOO_EVAL_SIDE = 64, 32  # up to which it is EVAL_BATCH; tensors of the wide zoo then stay below 32 MiB
 LOOKS = {"whole": 1, "flip": 2, "10-crop": 10}  # at each picture, to answer
@@ -210,7 +213,10 @@ class ImageClassification(Task):
         }
         if name == CONVNET and weights == transfer.NONE:
             return chosen
-        chosen |= transfer.suggest(n, side, name, weights, self.config.size)
+        given = self.config.size, self.config.transfer
+        chosen |= transfer.suggest(
+            n, side, name, weights, *given, None if self.minutes is None else self._in_time(n, name)
+        )
         if name != CONVNET:
             for key in ("width", "depth", "stages", "stem_stride"):
                 del chosen[f"task.{key}"]
@@ -225,6 +231,8 @@ class ImageClassification(Task):
         if (self.config.transfer or chosen["task.transfer"]) == "head" and not self.config.augment.asked:
             # then the frozen part needs to see each picture only once
             chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
+            if self.minutes is not None:  # enough for thousands of epochs of the head: they end where dev's loss does
+                chosen["training.patience"] = HEAD_PATIENCE
         return chosen
 
     def search_space(self, training: TrainingConfig) -> Space:
@@ -241,6 +249,18 @@ class ImageClassification(Task):
         space["task.augment.strength"] = Parameter("linear", 0.0, 1.0, SHAPE, config.augment.strength)
         space["training.label_smoothing"] = smoothing(training)
         return space
+
+    def _in_time(self, n: int, name: str) -> Callable[[Sequence[int], Sequence[str]], tuple[int, str]]:
+        """Chooses the side, and how much of a network is trained, that suit the minutes of the training."""
+        assert self.minutes is not None
+
+        def build() -> nn.Module:
+            return transfer.zoo_network(name, 10, 3, SIDE, None, None)
+
+        def costs(mode: str) -> Costs:
+            return costs_of(build, mode, 3, self.clock)
+
+        return partial(in_time, n, seconds=60 * self.minutes, costs=costs)
 
     def _network_and_weights(self, side: int) -> tuple[str, str]:
         """As the config says, and where it does not: pretrained weights that lie here, for pictures large enough."""

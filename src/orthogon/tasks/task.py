@@ -8,8 +8,9 @@ Nothing above this room knows what kind of problem it holds; nothing below it kn
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -115,6 +116,8 @@ class Task(ABC):
         self.config = config
         self.seed = seed
         self.positive: str | None = None  # the class that F1 and its like are about; None: the task's own choice
+        self.minutes: float | None = None  # budget of the training, which `suggest` may count with
+        self.clock: Callable[[], float] = time.perf_counter  # by which it is counted
         self.halving = Halving()  # of whatever is computed for many examples without gradient
 
     # -- data ---------------------------------------------------------------------------------------------------

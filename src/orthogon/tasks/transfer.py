@@ -13,7 +13,7 @@ import hashlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ HEAD_EPOCHS = 40  # passes over features that are computed once
 PICTURES_TRAINED = 20_000  # of 128 pixels a side, in all passes: some two minutes on two cores
 GPU_SPEED = 50  # times as many there
 LAYER_LR_DECAY = 0.8
+SMALLEST_SIDE = 96  # where a budget is short
 FEATURE_BYTES = 8 * 2**30  # features that would take more are computed anew each time
 
 
@@ -240,19 +241,34 @@ def _refuse_side(name: str, size: int, preset: Preset | None) -> None:
         )
 
 
-def suggest(n: int, side: int, name: str, weights: str, size: int | None) -> dict[str, Any]:
+def suggest(
+    n: int,
+    side: int,
+    name: str,
+    weights: str,
+    size: int | None,
+    mode: str | None = None,
+    in_time: Callable[[Sequence[int], Sequence[str]], tuple[int, str]] | None = None,
+) -> dict[str, Any]:
     """Size, what to train and how, for a network of the zoo or for weights; by dotted key.
 
     Args:
         n: pictures of train.
         side: median of their shorter sides, in pixels.
         name, weights, size: as chosen so far; size None is open.
+        mode: what to train, where it is chosen already.
+        in_time: chooses among sides and regimes where there is a budget; None: it takes as long as it takes.
     """
     fast = torch.cuda.is_available()
     preset = preset_of(weights)
-    if size is None:
+    transfer = mode or (regime(n) if weights != NONE else "all")
+    if in_time is not None and preset is not None and _any_side(name):
+        sides = [size] if size else [each for each in SIDES if each <= side] or [SIDES[-1]]
+        if not size:
+            sides.append(SMALLEST_SIDE)
+        size, transfer = in_time(sides, [mode] if mode else list(dict.fromkeys([transfer, "head"])))
+    elif size is None:
         size = _side(n, side, name, preset, fast)
-    transfer = regime(n) if weights != NONE else "all"
     head = transfer == "head"
     passes = PICTURES_TRAINED * (128 / size) ** 2 * (GPU_SPEED if fast else 1)
     return {
@@ -272,8 +288,13 @@ def regime(n: int) -> str:
     return "head" if n < HEAD_BELOW else f"last-{LAST_STAGES}" if n < LAST_BELOW else "all"
 
 
+def _any_side(name: str) -> bool:
+    """Position embeddings are learned for one size."""
+    return "image_size" not in inspect.signature(builder(name)).parameters
+
+
 def _side(n: int, side: int, name: str, preset: Preset | None, fast: bool) -> int:
-    if "image_size" in inspect.signature(builder(name)).parameters:  # position embeddings are learned for one size
+    if not _any_side(name):
         return preset.size if preset is not None else NETWORKS[name][3][1]
     if preset is None:
         with torch.device("meta"):
