@@ -67,3 +67,34 @@ def test_describe_shows_them(cli) -> None:  # type: ignore[no-untyped-def]
     assert json.loads(out)["published"]["training"]["batch_size"] == 128
     code, out, _ = cli("describe", "mlp", "--json")
     assert "published" not in json.loads(out)
+
+
+@pytest.mark.parametrize("name", list(RECIPES))
+@pytest.mark.parametrize("batch_size", [32, 64])
+def test_a_recipe_is_brought_to_another_batch(name: str, batch_size: int) -> None:
+    published = RECIPES[name]
+    scaled = published.scaled(batch_size)
+    if scaled is None:
+        assert not {"lr", "batch_size"} <= set(published.training)
+        return
+    share = batch_size / published.training["batch_size"]
+    assert scaled.training["batch_size"] == batch_size
+    assert scaled.training["lr"] == pytest.approx(published.training["lr"] * share, rel=1e-3)
+    for epoch, rate in scaled.training.get("lr_by_epoch", {}).items():
+        assert rate == pytest.approx(published.training["lr_by_epoch"][epoch] * share, rel=1e-3)
+    same = set(published.training) - {"batch_size", "lr", "lr_by_epoch", "steps", "lr_warmup_steps"}
+    assert all(scaled.training[key] == published.training[key] for key in same)
+    assert not {"steps", "lr_warmup_steps"} & set(scaled.training)
+    if "steps" in published.training:
+        pictures = 45_000 if "lr_by_epoch" in published.training else 1_281_167
+        passes = published.training["steps"] * published.training["batch_size"] / pictures
+        assert scaled.training["epochs"] == pytest.approx(passes, rel=0.01)
+    Schedule(TrainingConfig(**scaled.training), total_steps=10, steps_per_epoch=5)
+
+
+def test_resnet20_at_a_batch_of_64() -> None:
+    scaled = RECIPES["resnet20"].scaled(64)  # He et al.: 0.1 for 128
+    assert scaled is not None
+    assert scaled.training["lr"] == 0.05
+    assert scaled.training["lr_by_epoch"] == {"1": 0.05, "92": 0.005, "137": 0.0005}
+    assert scaled.training["epochs"] == 182  # 64,000 updates of 128 of 45,000 pictures

@@ -15,6 +15,8 @@ import typer
 
 from orthogon.cli.screen import JsonOption, ProjectOption, console, print_json
 
+BATCH_SIZE = 64  # to which a published recipe is brought
+
 
 def run(
     name: Annotated[str | None, typer.Argument(metavar="[RUN or NETWORK]", help="The latest run if unset.")] = None,
@@ -41,5 +43,10 @@ def run(
     if published:
         out.print(f"\nPublished training ({published.paper}): {published.also}", markup=False)
         out.print(published.options(), markup=False, soft_wrap=True)
+        scaled = published.scaled(BATCH_SIZE)
+        if scaled is not None and scaled.training != published.training:
+            out.print(f"\nFrom scratch on one machine, batches of {BATCH_SIZE}, rates in proportion:", markup=False)
+            words = [f"--set task.network={name} --set task.weights=none", scaled.options()]
+            out.print(f"orthogon train {' '.join(words)}", markup=False, soft_wrap=True)
     for preset in pretrained:
         out.print(f"\nPretrained weights {preset.name}: {preset.source}. {preset.licence}.", markup=False)

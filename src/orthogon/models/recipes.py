@@ -1,8 +1,8 @@
 """How the papers trained their networks: settings to copy before inventing some.
 
-The values are keys of the `training:` section. They are for the paper's data, mostly ImageNet, and for its batch size:
-with smaller batches take a learning rate smaller in proportion. What a paper does beside that, and where our keys say
-it otherwise, is in `also`.
+The values are keys of the `training:` section. They are for the paper's data, mostly ImageNet, and for its batch size;
+`Recipe.scaled` brings them to a batch that fits one machine. What a paper does beside that, and where our keys say it
+otherwise, is in `also`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+OF_THE_PAPERS_DATA = ("steps", "lr_warmup_steps")  # counted in updates of its batches of its pictures
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,36 @@ class Recipe:
         paper: authors, year, section.
         training: key of the `training:` section -> value.
         also: what these keys do not say.
+        passes: over its data that `steps` are.
     """
 
     paper: str
     training: Mapping[str, Any]
     also: str = ""
+    passes: int | None = None
+
+    def scaled(self, batch_size: int) -> Recipe | None:
+        """The same for another batch, on other data; None where the paper does not tell both its batch and its rate.
+
+        Rates are proportional to the batch. Steps become the epochs that they were; a warm-up in updates is left out.
+
+        Source: Goyal et al. 2017, arXiv:1706.02677, section 2.1, the linear scaling rule.
+        Differs: the rule is shown for SGD; the papers of the others scale their rates by it, too.
+        """
+        if not {"batch_size", "lr"} <= set(self.training):
+            return None
+        share = batch_size / self.training["batch_size"]
+
+        def rate(value: float) -> float:
+            return float(f"{value * share:.4g}")
+
+        kept = {key: value for key, value in self.training.items() if key not in OF_THE_PAPERS_DATA}
+        kept |= {"lr": rate(kept["lr"]), "batch_size": batch_size}
+        if self.passes is not None:
+            kept["epochs"] = self.passes
+        if "lr_by_epoch" in kept:
+            kept["lr_by_epoch"] = {epoch: rate(value) for epoch, value in kept["lr_by_epoch"].items()}
+        return Recipe(self.paper, kept, self.also)
 
     def options(self) -> str:
         """The settings as options of `orthogon train`, ready to paste."""
@@ -92,6 +119,7 @@ RESNET = Recipe(
         "schedule": "plateau",
     },
     "On a plateau the rate is divided by 10; plateau halves it.",
+    passes=120,  # 600,000 of 256 of 1,281,167 pictures
 )
 SMALL_RESNET = Recipe(
     "He et al. 2015, section 4.2",
@@ -106,6 +134,7 @@ SMALL_RESNET = Recipe(
         "lr_by_epoch": {"1": 0.1, "92": 0.01, "137": 0.001},
     },
     "The rate falls after 32,000 and 48,000 updates: the epochs are those of 45,000 pictures.",
+    passes=182,  # 64,000 of 128 of them
 )
 MOBILENET_V2 = Recipe(
     "Sandler et al. 2018, section 6.1",
