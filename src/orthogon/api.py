@@ -34,10 +34,13 @@ from orthogon.shown import Shown
 from orthogon.strategy import advice, error_analysis, eyeball, mistakes
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.ceilings import Ceilings
-from orthogon.strategy.diagnosis import Diagnosis, diagnose
+from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
+from orthogon.strategy.general import GeneralTable, general_table
 from orthogon.strategy.knobs import Ending
 from orthogon.strategy.optimism import tried
+from orthogon.strategy.shift import Shift
+from orthogon.strategy.shift import examine as examine_shift
 from orthogon.strategy.tags import FILE as TAGS
 from orthogon.strategy.tags import TagBook, Taken, read_csv, write_csv
 
@@ -93,6 +96,9 @@ class Run(run_folder.Run):
             mismatch_declared=any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
             ordered_in_time=self.config["data"].get("time") is not None,
         )
+        shift = Shift.of(self)
+        if shift is not None and shift.note:
+            found = replace(found, notes=(*found.notes, shift.note))
         if own:
             write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
@@ -100,6 +106,52 @@ class Run(run_folder.Run):
     def diagnose(self) -> Diagnosis:
         """Where the error comes from: the ladder of errors with intervals, and a verdict on every gap."""
         return self._diagnosis
+
+    def shift(self) -> Shift:
+        """How dev differs from train, and whether that costs anything; kept in derived/shift.json.
+
+        Raises:
+            RunError: the data is gone or has changed, or there is no dev set.
+        """
+        examples, splits = self._data()
+        found = examine_shift(self, examples, splits, self.metric, self._diagnosis)
+        found.write(self)
+        self.__dict__.pop("_diagnosis", None)  # it quotes what was found
+        return found
+
+    def general_table(self) -> GeneralTable:
+        """Errors of people, on examples trained on and on new ones, on general and on target data, side by side.
+
+        Raises:
+            RunError: the data is gone or has changed.
+        """
+        return general_table(self, *self._data(), self.metric)
+
+    def _data(self) -> tuple[Examples, Splits]:
+        """The examples and their split, as the run was trained on them.
+
+        Raises:
+            RunError: they are gone or have changed.
+        """
+        from orthogon.data.split import load_splits
+
+        examples, splits = self._examples, load_splits(self.project.folder / "splits", self.info["splits_key"])
+        if examples is None or splits is None:
+            raise RunError(
+                f"the data that run {self.id} was trained on is gone or has changed",
+                str(self.config["data"]["source"]),
+                "Bring it back, or train on what there is now: orthogon train",
+            )
+        return examples, splits
+
+    def _study_shift_if_it_matters(self) -> None:
+        """Before the report: where a target domain is declared, or mismatch limits the system."""
+        gaps = [self.diagnose().gap(name) for name in (MISMATCH, UNSPLIT)]
+        limits = any(gap is not None and gap.verdict == MATERIAL for gap in gaps)
+        if not limits and self.config["data"].get("target_domain") is None:
+            return
+        if Shift.of(self) is None and self._examples is not None and "dev" in self.splits():
+            self.shift()
 
     def _rivals(self) -> list[run_folder.Run]:
         """Every finished run scored on the same dev set, this one among them: what a choice was made from."""
@@ -474,6 +526,7 @@ class Run(run_folder.Run):
         if cached is not None and cached.examples == examples:
             return cached
         task, metric, info = self.task(), self.metric, self.info
+        self._study_shift_if_it_matters()
         diagnosis = self.diagnose()
         judged = self._judged
         scores, answers = self._shown(judged), self.answers(judged)

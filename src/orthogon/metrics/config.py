@@ -28,6 +28,9 @@ class MetricsConfig(BaseModel):
     )
     human_level: float | None = Field(None, ge=0, description="Error of the best people, 0-best, in the metric's unit.")
     human_level_n: int | None = Field(None, gt=0, description="On how many examples that figure was measured.")
+    human_level_general: float | None = Field(
+        None, ge=0, description="The same on general data, where data.target_domain names what human_level is about."
+    )
     smallest_gap: float | None = Field(
         None, ge=0, description="Smallest gap worth acting on; max(0.01, a tenth of the dev error) if unset."
     )

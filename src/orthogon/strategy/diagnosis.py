@@ -148,6 +148,7 @@ class Diagnosis:
     memorised_noise: H - e_train where H is a floor of label noise and train lies below it.
     needed_n: dev examples that would tell more, where there is something to tell.
     noise: wrong labels in "train" and in "dev", where that was studied.
+    notes: what studies of the run found that is no verdict, a sentence each.
     """
 
     metric: str
@@ -164,6 +165,7 @@ class Diagnosis:
     needed_n: int | None = None
     memorised_noise: float | None = None
     optimism: Optimism | None = None
+    notes: tuple[str, ...] = ()
     format: int = field(default=1)
     noise: Mapping[str, Noise] = field(default_factory=dict)
 
@@ -202,7 +204,7 @@ class Diagnosis:
 
     def summary(self) -> str:
         """One paragraph for someone who has never seen an error ladder."""
-        return " ".join(self.sentences)
+        return " ".join((*self.sentences, *self.notes))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that JSON has: a limit that is not known, an infinite one, is None."""
@@ -218,6 +220,7 @@ class Diagnosis:
             "gaps": tuple(Gap(**_with_limits(gap)) for gap in values["gaps"]),
             "causes": tuple(values["causes"]),
             "sentences": tuple(values["sentences"]),
+            "notes": tuple(values.get("notes", ())),
             "optimism": None if optimism is None else Optimism(**optimism),
             "noise": {name: Noise(**each) for name, each in values.get("noise", {}).items()},
         }
