@@ -27,6 +27,7 @@ from orthogon.metrics.select import Candidate, Selection, select
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
+from orthogon.report.shift import ShiftShown
 from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
@@ -152,6 +153,25 @@ class Run(run_folder.Run):
             return
         if Shift.of(self) is None and self._examples is not None and "dev" in self.splits():
             self.shift()
+
+    def _shift_shown(self) -> ShiftShown | None:
+        """The kept study of shift with the examples it names; None where there is none."""
+        study = Shift.of(self)
+        if study is None:
+            return None
+        sides, domains, held_out = [], study.domains, "train_dev" if study.reference == "train-dev" else "train"
+        if domains is not None and domains.apart:
+            for title, ids, split in (
+                (f"Dev examples most unlike {study.reference}", domains.unlike, "dev"),
+                (f"Dev examples most like {study.reference}", domains.like, "dev"),
+                (f"Examples of {study.reference} most unlike dev", domains.reference_unlike, held_out),
+            ):
+                scores, answers = self.scores(split), self.answers(split)
+                row_of = {int(id_): row for row, id_ in enumerate(scores.ids)}
+                rows = [row_of[id_] for id_ in ids if id_ in row_of]
+                sides.append((title, [case.card for case in self._cases(rows, split, scores, answers)]))
+        two = self.config["data"].get("target_domain") is not None and self._examples is not None
+        return ShiftShown(study, self.general_table() if two else None, sides)
 
     def _rivals(self) -> list[run_folder.Run]:
         """Every finished run scored on the same dev set, this one among them: what a choice was made from."""
@@ -582,6 +602,7 @@ class Run(run_folder.Run):
             test_looks=self.project.test_looks(),
             logbook=self._logbook(),
             examples=examples,
+            shift=self._shift_shown(),
         )
         self.__dict__["_report_data"] = data
         return data

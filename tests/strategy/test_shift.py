@@ -229,6 +229,17 @@ def test_the_flag_prints_the_study_and_the_report_keeps_it(harmless: og.Run, cli
     (harmless.derived / "shift.json").unlink()
     harmless.write_report()  # a target domain is declared: the report looks at the shift unasked
     assert Shift.of(harmless) is not None
+    page = harmless.report_path().read_text()
+    for text in (
+        "How dev differs from train",
+        "age in train and in dev",
+        "Dev examples most unlike train-dev",
+        "street",
+    ):
+        assert text in page
+    private = harmless.write_report(examples=False).read_text()
+    assert "age in train and in dev" in private
+    assert "most unlike train-dev" not in private
     (harmless.derived / "shift.json").write_text("{}")
     assert Shift.of(harmless) is None
 

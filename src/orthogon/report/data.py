@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.data.examples import Finding
+    from orthogon.report.shift import ShiftShown
     from orthogon.strategy.advice import Step
     from orthogon.strategy.diagnosis import Diagnosis, Rung
     from orthogon.strategy.mistakes import Mistakes
@@ -76,6 +77,7 @@ class ReportData:
         limits: what metrics.satisfice asks and what the run has, in words, with whether it is kept.
         test_looks: how often the test set has been scored in this project.
         logbook: rows of the project's runs: run, when, what, error (0-best), outcome (of a step, as plain values).
+        shift: how dev differs from train, where that was studied.
         examples: False leaves the user's pictures, rows, strings and places in their files out.
     """
 
@@ -109,6 +111,7 @@ class ReportData:
     test_looks: int | None = None
     logbook: Sequence[Mapping[str, Any]] = ()
     examples: bool = True
+    shift: ShiftShown | None = None
 
     @property
     def error_title(self) -> str:

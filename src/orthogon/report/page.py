@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from orthogon.report import pictures, plots, words
+from orthogon.report import pictures, plots, shift, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
 from orthogon.report.render import TAKE, clip, flatten, render
@@ -59,6 +59,7 @@ def page(data: ReportData) -> str:
         "coverage_note": _coverage_note(mistakes),
         "importances": _importances(data),
         "sizes": _sizes(data),
+        "shift": shift.section(data.shift, unit, data.examples),
         "findings": _findings(data),
         "timeline": timeline(data.logbook, unit, data.run),
         "config": flatten(data.config),
@@ -108,6 +109,7 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("sureness", "Sureness", s["calibration"] or s["coverage"]),
         ("worst", "Worst cases", s["cases"]),
         ("looks", "What it looks at", s["importances"] or s["looks"]),
+        ("shift", "Train and dev", s["shift"]),
         ("data", "Data", s["sizes"] or s["findings"]),
         ("logbook", "Logbook", s["timeline"]),
         ("setup", "Set-up", s["config"] or s["environment"] or data.predict_line),

@@ -329,6 +329,50 @@ def importances(rows: Sequence[tuple[str, float, float, float]], title: str = "E
     return figure
 
 
+def two_distributions(
+    first: Sequence[float],
+    second: Sequence[float],
+    edges: Sequence[float],
+    levels: Sequence[str],
+    title: str,
+    unit: str = "",
+    names: tuple[str, str] = ("train", "dev"),
+) -> Figure:
+    """Two histograms over each other, or the shares of each level side by side.
+
+    Args:
+        first, second: shares of each side. edges: of the bins; empty where `levels` name the shares.
+    """
+    with rc_context(_RC):
+        figure = Figure(figsize=(5.3, 2.3 if len(edges) else 0.9 + 0.34 * len(levels)), layout="constrained")
+        ax = figure.subplots()
+        ax.set_title(title)
+        if len(edges):
+            for shares, colour, name in zip((first, second), (BLUE, ORANGE), names, strict=True):
+                ax.stairs(shares, edges, color=colour, linewidth=1.6)
+                ax.stairs(shares, edges, color=colour, alpha=0.18, fill=True, label=name)
+            ax.set(yticks=[], xlim=(edges[0], edges[-1]))
+            ax.grid(False)
+            ax.spines["left"].set_visible(False)
+            ax.xaxis.set_major_locator(MaxNLocator(5))
+            if unit == "%":
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+            elif unit == "days since 1970":
+                ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: str(np.datetime64(int(v), "D"))))
+            elif unit:
+                ax.set_xlabel(unit)
+        else:
+            places = np.arange(len(levels))
+            for shares, colour, name, by in zip((first, second), (BLUE, ORANGE), names, (-0.2, 0.2), strict=True):
+                ax.barh(places + by, shares, 0.36, color=colour, label=name)
+            ax.set(yticks=places, yticklabels=levels)
+            ax.invert_yaxis()
+            ax.grid(False)
+            ax.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+        ax.legend(frameon=False, fontsize=9, loc="best")
+    return figure
+
+
 def image_pair(left: NDArray[Any], right: NDArray[Any], titles: tuple[str, str] = ("", "")) -> Figure:
     """Two pictures side by side, (H, W) or (H, W, 3), pixels kept crisp."""
     with rc_context(_RC):
