@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from orthogon.api import Run, Step, compare, ensemble, load, next_steps, start
+    from orthogon.api import Run, Step, compare, ensemble, load, next_steps, start, tune
     from orthogon.errors import OrthogonError
     from orthogon.estimators import OrthogonClassifier, OrthogonMultiLabelClassifier, OrthogonRegressor
     from orthogon.project import Project
@@ -27,6 +27,7 @@ _HOME = {
     "start": "orthogon.api",
     "load": "orthogon.api",
     "next_steps": "orthogon.api",
+    "tune": "orthogon.api",
     "compare": "orthogon.api",
     "ensemble": "orthogon.api",
     "Run": "orthogon.api",
@@ -57,6 +58,7 @@ __all__ = [
     "load",
     "next_steps",
     "start",
+    "tune",
 ]
 
 

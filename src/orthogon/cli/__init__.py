@@ -52,6 +52,7 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
         runs,
         start,
         train,
+        tune,
         weights,
     )
 
@@ -75,7 +76,7 @@ def app():  # type: ignore[no-untyped-def]  # a click group, whose import is not
             print(f"orthogon {__version__}")
             raise typer.Exit
 
-    looking = (diagnose, errors, next, runs, compare, ensemble, describe)
+    looking = (diagnose, errors, next, tune, runs, compare, ensemble, describe)
     for verb in (start, train, *looking, predict, evaluate, export, learn):
         group.command(verb.__name__.rpartition(".")[2], help=verb.__doc__)(verb.run)
     group.add_typer(data.group, name="data", help=data.__doc__)

@@ -275,6 +275,16 @@ class Trials:
             self._multiply_adds[key] = describe(task.network(), task.example_inputs(1)).multiply_adds
         return self._multiply_adds[key]
 
+    def untrained(self, recipe: Recipe) -> tuple[Task, nn.Module]:
+        """The task of this recipe, and its network as it answers, in eval mode, before training: for what it costs.
+
+        Raises:
+            OrthogonError: the config cannot work.
+        """
+        config = self._config_of(recipe)
+        task = self._task_of(config)
+        return task, task.deployed(task.network()).eval()
+
     def parts(self) -> dict[str, Ids]:
         """What a run is measured on, but test: a sample of train, train-dev and dev."""
         sample = measured_train(self.task, self.examples, self.splits, self.config.seed)
@@ -300,7 +310,7 @@ class Trials:
         context = multiprocessing.get_context("spawn")
         config = self.config.model_dump(mode="json")
         count = min(workers, len(missing))
-        with _one_thread(), ProcessPoolExecutor(count, context, _open, (str(self.project.folder), config)) as pool:
+        with one_thread(), ProcessPoolExecutor(count, context, _open, (str(self.project.folder), config)) as pool:
             waiting = {self.key(recipe): pool.submit(_make, recipe) for recipe in missing}
             try:
                 for recipe in recipes:
@@ -393,7 +403,7 @@ def _make(recipe: Recipe) -> str:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """While workers are started: each takes one thread, so that they do not fight over the cores."""
     before = os.environ.get("OMP_NUM_THREADS")
     os.environ["OMP_NUM_THREADS"] = "1"

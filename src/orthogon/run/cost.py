@@ -54,6 +54,32 @@ def measure(task: Task, network: nn.Module, weights: Path, device: torch.device)
     }
 
 
+def before_training(
+    task: Task, network: nn.Module, names: Collection[str], device: torch.device
+) -> dict[str, float | Interval]:
+    """Those of `COSTS` that are asked for, of a network that was not trained: training changes none of them.
+
+    Args:
+        network: as it answers, in eval mode, on the CPU, where it is afterwards too.
+    """
+    from safetensors.torch import save
+
+    example = task.example_inputs(1)
+    found: dict[str, float | Interval] = {}
+    if {"parameters", "multiply_adds"} & set(names):
+        layers = describe(network, example)
+        found |= {"parameters": layers.parameters, "multiply_adds": layers.multiply_adds}
+    if "size_mib" in names:
+        tensors = {name: tensor.detach().contiguous() for name, tensor in network.state_dict().items()}
+        found["size_mib"] = len(save(tensors)) / 2**20
+    if "latency_ms" in names:
+        try:
+            found["latency_ms"] = latency_p95(network.to(device), to_device(example, device), device)
+        finally:
+            network.to("cpu")
+    return {name: found[name] for name in names}
+
+
 def latency_p95(
     network: Callable[..., Any],
     inputs: tuple[Any, ...],

@@ -110,6 +110,28 @@ class Parameter:
         """The same law between other limits."""
         return replace(self, low=low, high=high)
 
+    def beyond(self, end: str) -> Parameter:
+        """The same law on a range that reaches further at its "low" or its "high" end: a decade, or half as far again.
+
+        Raises:
+            ConfigError: there is nothing beyond, as on a log scale below 0.
+        """
+        low, high = self.low, self.high
+        if self.scale == "one_minus_log":
+            return (
+                self.narrowed(low, 1 - (1 - high) / 10) if end == "high" else self.narrowed(max(0, 2 * low - 1), high)
+            )
+        if self.is_log:
+            factor = 4 if self.is_int else 10
+            return (
+                self.narrowed(low, high * factor) if end == "high" else self.narrowed(self._whole(low / factor), high)
+            )
+        reach = self._whole((high - low) / 2)
+        return self.narrowed(low, high + reach) if end == "high" else self.narrowed(low - reach, high)
+
+    def _whole(self, value: float) -> float:
+        return max(1, round(value)) if self.is_int else value
+
     def _onto(self, value: float) -> float:
         """The value on the scale where its law is even."""
         if self.scale == "one_minus_log":
