@@ -231,6 +231,17 @@ def test_a_manifest_names_label_split_group_and_domain(tmp_path: Path, given: st
     assert why == 'names the file "files/009.png", which does not exist'
 
 
+def test_a_manifest_may_leave_out_the_one_folder_its_pictures_lie_in(tmp_path: Path) -> None:
+    folder(tmp_path, {"images": 2, "other": 1})
+    manifest = tmp_path / "labels.csv"
+    manifest.write_text("file,label\n001.png,dog\n000.png,cat\n")  # 000.png lies in both
+    examples = read(tmp_path, max_bad=0.5)
+    assert examples.targets().tolist() == ["dog"]
+    assert [why for _, why in examples.set_aside] == ['names the file "000.png", which does not exist']
+    (tmp_path / "other").rename(tmp_path / "images" / "other")
+    assert read(tmp_path).targets().tolist() == ["dog", "cat"]
+
+
 def test_manifest_errors_name_value_place_and_remedy(tmp_path: Path) -> None:
     manifest = tmp_path / "labels.csv"
     manifest.write_text("path,colour\nx.png,red\n")
@@ -238,6 +249,7 @@ def test_manifest_errors_name_value_place_and_remedy(tmp_path: Path) -> None:
         read(tmp_path)
     assert caught.value.where == f"{manifest}, row 1"
     assert "path,label" in caught.value.remedy
+    assert "--target colour" in caught.value.remedy
     with pytest.raises(DataError, match='no column "color"') as asked:
         read(manifest, format="images", target="color")
     assert 'Did you mean "colour"?' in asked.value.remedy

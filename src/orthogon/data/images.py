@@ -65,6 +65,7 @@ MANIFEST_COLUMNS = {
     "domain": ("domain",),
 }
 MANIFEST_NAMES = ("manifest.csv", "labels.csv", "manifest.tsv", "labels.tsv")
+MOST_FOLDERS = 8  # beside a manifest, in which a file that it names without a folder is looked for
 MAX_PIXELS = 89_478_485  # Pillow's own guard: a quarter of a gigabyte once decoded
 THUMBNAIL = 16  # side of the grey thumbnails that near-duplicates are found by, pixels
 CACHE_BYTES = 8 * 2**30  # a decoded cache larger than this is not built
@@ -859,11 +860,11 @@ def _from_manifest(path: Path, config: DataConfig) -> _Found:
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         header = [name.strip() for name in next(rows, [])]
-        columns = _manifest_columns(header, path, config)
+        columns, folders = _manifest_columns(header, path, config), _folders_in(path.parent)
         found = _Found(reason=f'the manifest "{path.name}" names each picture\'s class')
         for row in rows:
             if any(cell.strip() for cell in row):
-                _add_row(found, path, f"row {rows.line_num}", row, columns)
+                _add_row(found, path, folders, f"row {rows.line_num}", row, columns)
     except csv.Error as error:
         raise DataError(f"The manifest is no CSV: {error}.", f"{path}, row {rows.line_num}", "Correct it.") from error
     if not found.entries and not found.set_aside:
@@ -890,21 +891,51 @@ def _manifest_columns(header: Sequence[str], path: Path, config: DataConfig) -> 
         raise DataError(
             f"The manifest has no column {' and no column '.join(missing)}; it has {', '.join(header) or 'nothing'}.",
             f"{path}, row 1",
-            'Name the columns in its first row, for instance "path,label".',
+            _columns_remedy(missing, header),
         )
     return columns
 
 
-def _add_row(found: _Found, manifest: Path, place: str, row: Sequence[str], columns: Mapping[str, int]) -> None:
+def _columns_remedy(missing: Sequence[str], header: Sequence[str]) -> str:
+    rename = 'ame the columns in its first row, for instance "path,label".'
+    if missing == ["label"] and len(header) > 1:
+        return f"Say which one is the label: --target {header[-1]}, for instance. Or n{rename}"
+    return f"N{rename}"
+
+
+def _picture_file(manifest: Path, folders: Sequence[Path], name: str) -> Path | None:
+    """The file beside its manifest, or in the one folder there that has it; None if there is no such."""
+    if not name or "\0" in name:
+        return None
+    if (manifest.parent / name).is_file():
+        return manifest.parent / name
+    found = [folder / name for folder in folders if (folder / name).is_file()]
+    return found[0] if len(found) == 1 else None
+
+
+def _folders_in(folder: Path) -> tuple[Path, ...]:
+    """Those that a manifest's pictures may lie in; none where there are more than a person would leave unsaid."""
+    found = tuple(inner for inner in sorted(folder.iterdir()) if inner.is_dir())
+    return found if len(found) <= MOST_FOLDERS else ()
+
+
+def _add_row(
+    found: _Found,
+    manifest: Path,
+    folders: Sequence[Path],
+    place: str,
+    row: Sequence[str],
+    columns: Mapping[str, int],
+) -> None:
     cells = {role: row[at].strip() if at < len(row) else "" for role, at in columns.items()}
     origin = Origin(_shown(manifest), place)
     split = cells.get("split", "").lower()
-    file = manifest.parent / cells["path"]
+    file = _picture_file(manifest, folders, cells["path"])
     if not cells["path"] or not cells["label"]:
         found.set_aside.append((origin, "has no " + ("label" if cells["path"] else "path")))
     elif split and split not in SPLIT_FOLDERS:
         found.set_aside.append((origin, f'has the split "{cells["split"]}"; known are train, dev and test'))
-    elif "\0" in cells["path"] or not file.is_file():
+    elif file is None:
         found.set_aside.append((origin, f'names the file "{cells["path"]}", which does not exist'))
     else:
         found.entries.append(

@@ -153,7 +153,8 @@ def check_readable(path: Path) -> None:
         raise DataError(
             f'"{suffix}" is {UNREADABLE[suffix]}, which Orthogon does not read.',
             str(path),
-            "Save the table as CSV or Parquet, pairs of strings as TSV or JSONL, and give that file.",
+            "Save a table as CSV or Parquet, pairs of strings as TSV or JSONL, pictures in a folder for each class, "
+            "and give that file or folder.",
         )
 
 
