@@ -402,6 +402,14 @@ def test_a_class_absent_from_train_is_named_with_place_and_remedy() -> None:
         make_splits(Rows(100, late, times=np.arange(100)), config(time="when"), late)
 
 
+def test_classes_of_one_example_each_are_said_to_be_so() -> None:
+    labels = np.array([f"kind {k}" for k in range(120)])
+    with pytest.raises(DataError, match="120 of 120 classes have one example each") as caught:
+        make_splits(Rows(120, labels), config(), labels)
+    assert "(1 in dev; rows.csv, row" in caught.value.what
+    assert "ten at least" in caught.value.remedy
+
+
 def test_strata_may_be_numbers_while_the_targets_name_the_classes() -> None:
     labels = np.array(["a"] * 90 + ["b"] * 10)
     with pytest.raises(DataError, match='absent from train: "b"'):

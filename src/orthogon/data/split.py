@@ -474,6 +474,14 @@ def _check_classes(examples: Examples, part: NDArray[np.int8], labelled: NDArray
     hint = did_you_mean(alone, [name for k, name in enumerate(class_names) if seen[k]]) + " "
     if not (hint.startswith("Did") and any(map(str.isalpha, alone))):  # "10" is no slip for "1"
         hint = ""
+    single = int((np.bincount(codes[labelled], minlength=len(class_names))[: len(class_names)] == 1).sum())
+    if 2 * single > len(class_names):  # the absent ones are no slips
+        raise DataError(
+            f"{single} of {len(class_names)} classes have one example each, and what is held out cannot be learned: "
+            f"{', '.join(places)}{more}.",
+            examples.name,
+            "Bring more examples of each class, some ten at least, or name a target with fewer classes.",
+        )
     raise DataError(
         f"{len(absent)} class{'es are' if len(absent) > 1 else ' is'} absent from train: {', '.join(places)}{more}.",
         examples.name,
