@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -450,6 +451,20 @@ def test_other_channels_see_a_picture_of_equal_channels_as_colour_did(channels: 
         expected = theirs(grey.expand(-1, 3, -1, -1))
         assert expected.std() > 1e-4
         torch.testing.assert_close(ours(grey.expand(-1, channels, -1, -1)), expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "said"), [(2, "it asks for print"), (4, "it is not a plain list of tensors")]
+)
+def test_a_pickle_that_asks_for_code_is_refused_in_our_words(protocol: int, said: str, tmp_path: Path) -> None:
+    """PyTorch's own message advises to load it without protection."""
+    (tmp_path / "net.pth").write_bytes(pickle.dumps({"weight": print}, protocol))
+    with pytest.raises(DataError) as refused:
+        load(resnet20(), tmp_path / "net.pth")
+    assert refused.value.what == (f"this file could run code when it is loaded ({said}), or is no file of weights")
+    assert str(tmp_path / "net.pth") == refused.value.where
+    assert "Do not load it" in refused.value.remedy
+    assert "weights_only" not in str(refused.value)
 
 
 def test_side_heads_of_a_file_are_left_out_or_taken(tmp_path: Path) -> None:

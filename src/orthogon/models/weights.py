@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -465,8 +467,19 @@ def _read(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             found = load_file(path)
         else:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of strange pickles; what is refused is told below
+                found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own words advise to load it without protection
+        asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        what = f"it asks for {asked[1]}" if asked else "it is not a plain list of tensors"
+        raise DataError(
+            f"this file could run code when it is loaded ({what}), or is no file of weights",
+            str(path),
+            "Do not load it. Take the same weights as safetensors, or a file that holds nothing but tensors.",
+        ) from error
+    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
         why = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"this is no file of weights, or it is cut short: {why}",
