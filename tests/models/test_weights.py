@@ -453,9 +453,7 @@ def test_other_channels_see_a_picture_of_equal_channels_as_colour_did(channels: 
         torch.testing.assert_close(ours(grey.expand(-1, channels, -1, -1)), expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("protocol", "said"), [(2, "it asks for print"), (4, "it is not a plain list of tensors")]
-)
+@pytest.mark.parametrize(("protocol", "said"), [(2, "it asks for print"), (4, "it is not a plain list of tensors")])
 def test_a_pickle_that_asks_for_code_is_refused_in_our_words(protocol: int, said: str, tmp_path: Path) -> None:
     """PyTorch's own message advises to load it without protection."""
     (tmp_path / "net.pth").write_bytes(pickle.dumps({"weight": print}, protocol))
