@@ -24,6 +24,7 @@ import numpy as np
 from orthogon.errors import DataError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.metrics.intervals import against_mean, estimate, gap_interval, interval
 from orthogon.metrics.select import Candidate, Selection, select
+from orthogon.project.by_hand import in_words
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
@@ -218,7 +219,11 @@ class Run(run_folder.Run):
         if self.members:
             return []
         mine, rivals = self.config, [run for run in self._rivals() if run.id != self.id and not run.members]
-        others = [run for run in rivals if set(differences(mine, run.config)) == {"seed"}]
+        others = [
+            run for run in rivals if set(differences(mine, run.config)) == {"seed"} and not run.info.get("changes")
+        ]
+        if self.info.get("changes"):
+            return []  # what was changed by hand is no repetition of anything
         return [self, *others] if others else []
 
     # -- the mistakes -------------------------------------------------------------------------------------------
@@ -595,7 +600,7 @@ class Run(run_folder.Run):
             baselines=baselines,
             steps=next_steps(self),
             healthy=self.advice_note(),
-            ending=str(self.ending() or ""),
+            ending=f"{self.ending() or ''} {in_words(self.info.get('changes', ()))}".strip(),
             figures=figures,
             units={each.title: each.unit for each in task.metrics().values()},
             class_names=task.class_names(),
@@ -652,13 +657,14 @@ class Run(run_folder.Run):
             return ""
         before = next((run for run in earlier if run.id == self.info.get("parent")), earlier[-1])
         changed = differences(before.config, self.config)
+        by_hand = " ".join(["", in_words(self.info.get("changes", ()))]).rstrip()
         shown = ", ".join(f"{key} {old} → {new}" for key, (old, new) in list(changed.items())[:6])
         if _yardstick(before) == _yardstick(self):
             then, now = (self.metric.show(run.info["dev_error"]) for run in (before, self))
             errors = f"dev error {then} → {now}"
         else:
             errors = f"the errors do not compare, {_error_title(before)} then and {_error_title(self)} now"
-        return f"Against run {before.id}: {shown or 'the same config'}; {errors}."
+        return f"Against run {before.id}: {shown or 'the same config'}; {errors}.{by_hand}"
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -928,15 +934,25 @@ def tunings(*, project: str | Path | None = None) -> list[Tuning]:
     ]
 
 
-def resume(name: str | None = None, *, project: str | Path | None = None, listen: Listener | None = None) -> Run:
+def resume(
+    name: str | None = None,
+    *,
+    project: str | Path | None = None,
+    sets: Sequence[str] = (),
+    rollback: int | None = None,
+    listen: Listener | None = None,
+) -> Run:
     """Continue a run that was killed or interrupted; the newest such run if no name is given.
 
+    Args:
+        sets: "key=value" to change from here on. rollback: a step to go back to first.
     Raises:
         RunError: there is none, or the named one is finished, failed (with its reason) or running.
+        UsageError: a setting cannot change on the way, or there is no checkpoint so early.
     """
     here = Project.find(project)
     chosen = here.resumable() if name is None else here.run(name)
-    return Run(here.resume(chosen, listen).folder)
+    return Run(here.resume(chosen, listen, sets, rollback).folder)
 
 
 def load(name: str | Path | None = None, *, project: str | Path | None = None) -> Run:

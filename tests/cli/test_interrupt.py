@@ -107,8 +107,10 @@ def test_ctrl_c_before_there_is_a_run_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "iris-orthogon").exists()
 
 
-def test_a_resumed_run_takes_no_changes(cli) -> None:
-    code, _, err = cli("train", "--resume", "3", "--set", "training.lr=3", "--seed", "1")
+def test_a_resumed_run_keeps_its_seed_and_its_minutes(cli) -> None:
+    code, _, err = cli("train", "--resume", "3", "--minutes", "2", "--seed", "1")
     assert code == 2
-    for part in ("keeps its config", "--resume with --set and --seed", "orthogon train 3 --set"):
+    for part in ("keeps its seed", "--resume with --minutes and --seed", "orthogon train 3 --minutes"):
         assert part in err
+    code, _, err = cli("train", "--rollback", "5")
+    assert (code, "only a paused run goes back" in err) == (2, True)

@@ -5,6 +5,8 @@
 With RUN, the new run has that run's settings and data in place of orthogon.yaml; RUN itself stays as it is.
 
 A run that was killed or stopped with Ctrl-C goes on where it was: orthogon train --resume
+
+Pause it with Ctrl-C to turn a knob on the way, or to go back: orthogon train --resume 3 --set training.lr=0.001
 """
 
 from __future__ import annotations
@@ -43,6 +45,12 @@ def run(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue RUN, or the newest run that was killed or stopped.")
     ] = False,
+    rollback: Annotated[
+        int | None,
+        typer.Option(
+            "--rollback", metavar="STEP", min=0, help="With --resume: go back to this step's checkpoint first."
+        ),
+    ] = None,
     sets: SetOption = None,
     minutes: MinutesOption = None,
     seed: SeedOption = None,
@@ -53,16 +61,20 @@ def run(
     from orthogon import api
     from orthogon.errors import UsageError
 
-    changes = [name for name, value in (("--set", sets), ("--minutes", minutes), ("--seed", seed)) if value is not None]
+    changes = [name for name, value in (("--minutes", minutes), ("--seed", seed)) if value is not None]
+    if rollback is not None and not resume:
+        raise UsageError(
+            "only a paused run goes back", f"--rollback {rollback}", f"orthogon train --resume --rollback {rollback}"
+        )
     if resume and changes:
         raise UsageError(
-            "a resumed run keeps its config, to end in the weights of an unbroken one",
+            "a resumed run keeps its seed and its length in minutes",
             f"--resume with {' and '.join(changes)}",
             f"For a new run with this change: orthogon train{f' {name}' if name else ''} {changes[0]} …",
         )
     with Progress(show_data=not as_json) as progress:
         if resume:
-            made = api.resume(name, project=project, listen=progress)
+            made = api.resume(name, project=project, sets=sets or (), rollback=rollback, listen=progress)
         else:
             made = api.train(project=project, base=name, sets=sets or [], minutes=minutes, seed=seed, listen=progress)
     finish(made, console(), examples=not no_examples, as_json=as_json)

@@ -360,11 +360,16 @@ class Project:
         more = f" and {len(changed) - 4} more" if len(changed) > 4 else ""
         return f"{shown or 'the same config'}{more} (against run {before.id})"
 
-    def resume(self, run: Run, listen: Listener | None = None) -> Run:
+    def resume(
+        self, run: Run, listen: Listener | None = None, sets: Sequence[str] = (), rollback: int | None = None
+    ) -> Run:
         """Go on with a run that was killed or interrupted, to the same weights as if it had not been.
 
+        Args:
+            sets, rollback: change its settings, or take it back to an earlier step, first; see `project.by_hand`.
         Raises:
             RunError: it is finished, failed or running, or its data is not what it was.
+            UsageError: a setting cannot be changed on the way.
         """
         from orthogon.data.split import load_splits
         from orthogon.project.config import parse
@@ -375,6 +380,13 @@ class Project:
         tell = listen or (lambda event: None)
         began = time.monotonic()
         config = parse(run.config)
+        if sets or rollback is not None:
+            from orthogon.project.by_hand import change
+
+            with run.at_work():
+                done = change(run, sets, rollback)
+            self.log("changed by hand", run=run.id, **{key: done[key] for key in done if key != "abandoned"})
+            config = parse(run.config)
         examples = self.read(config, labels=run.info.get("labels", ""))
         if examples.fingerprint() != run.info["fingerprint"]:
             raise RunError(

@@ -280,7 +280,8 @@ def _curves(data: ReportData) -> list[Markup]:
     curves = []
     for panel, keys in (("loss", ("loss", "dev_loss")), ("error", ("dev_error",))):
         if any(row.get(key) is not None for row in data.history for key in keys):
-            figure = plots.learning_curves(data.history, data.error_title, data.measure.unit == "%", (panel,))
+            changes = data.info.get("changes", ())
+            figure = plots.learning_curves(data.history, data.error_title, data.measure.unit == "%", (panel,), changes)
             curves.append(Markup(plots.to_svg(figure, f"curve-{panel}", labels[panel])))
     return curves
 

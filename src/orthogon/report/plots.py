@@ -159,6 +159,7 @@ def learning_curves(
     error_title: str = "error",
     percent: bool = True,
     panels: Sequence[str] = ("loss", "error"),
+    changes: Sequence[Mapping[str, Any]] = (),
 ) -> Figure:
     """Loss on train and dev, and the error on dev, while training went on.
 
@@ -166,6 +167,8 @@ def learning_curves(
         history: rows with step or epoch and any of loss, dev_loss, dev_error.
         percent: the error is a share and shown times 100.
         panels: which of the two to draw; one without points is left out.
+        changes: what was done to the run by hand (see `project.by_hand`): a line where, the settings beside it, and
+            what was given up by going back, dotted.
     """
     time = "step" if any(row.get("step") is not None for row in history) else "epoch"
     losses = {"train": _series(history, time, "loss"), "dev": _series(history, time, "dev_loss")}
@@ -190,9 +193,34 @@ def learning_curves(
                 ax.set_ylim(bottom=0)
                 if percent:
                     ax.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
+            if time == "step":
+                _by_hand(ax, changes, "dev_loss" if panel == "loss" else "dev_error")
         axes[-1].set_xlabel(time)
         axes[-1].xaxis.set_major_locator(MaxNLocator(6, integer=True))
     return figure
+
+
+def _by_hand(ax: Axes, changes: Sequence[Mapping[str, Any]], value: str) -> None:
+    """Where a run was changed on the way, and to what."""
+    for place, change in enumerate(changes):
+        x, y = _series(change.get("abandoned", ()), "step", value)
+        if len(x):
+            ax.plot(x, y, color=MUTED, linewidth=1, linestyle=(0, (1, 2)))
+        ax.axvline(change["step"], color=PURPLE, linewidth=1, linestyle=(0, (4, 3)))
+        told = [f"{key.rpartition('.')[2]} {new:g}" if isinstance(new, float) else f"{key.rpartition('.')[2]} {new}"
+                for key, (_, new) in change["changed"].items()]  # fmt: skip
+        if "rolled_back_from" in change:
+            told.insert(0, f"back from {change['rolled_back_from']}")
+        ax.annotate(
+            "\n".join(told),
+            (change["step"], 1),
+            (4, -2 - 24 * (place % 3)),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            color=PURPLE,
+            fontsize=8,
+            va="top",
+        )
 
 
 def compare_curves(histories: Mapping[str, Sequence[Mapping[str, Any]]], value: str, title: str) -> Figure:

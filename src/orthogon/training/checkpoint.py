@@ -28,13 +28,15 @@ from orthogon.errors import RunError
 
 FORMAT = 1
 KEPT = 2
+HELD = "held-"  # before the number of a step: a copy that later saves do not drop, for the way back
 TENSORS, STATE = "tensors.safetensors", "state.json"
 
 
-def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> None:
-    """Write the checkpoint of this step into `folder`/checkpoint and drop all but the one before it.
+def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any], kept: int = KEPT) -> None:
+    """Write the checkpoint of this step into `folder`/checkpoint and drop all but the newest ones.
 
     Args:
+        kept: how many, this one among them.
         tensors: name -> tensor, on any device.
         state: JSON-able.
     Raises:
@@ -60,19 +62,50 @@ def save(folder: Path, step: int, tensors: Mapping[str, Tensor], state: Mapping[
         raise OSError(str(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    for old in sorted(root.glob("step-*"))[:-KEPT]:
+    for old in sorted(root.glob("step-*"))[:-kept]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+def steps(folder: Path) -> list[int]:
+    """The steps that there is a checkpoint of, in ascending order; those held for the way back among them."""
+    found = [*(folder / "checkpoint").glob("step-*"), *(folder / "checkpoint").glob(f"{HELD}*")]
+    return sorted({int(path.name.rpartition("-")[2]) for path in found})
+
+
+def hold(folder: Path, step: int) -> None:
+    """Keep the checkpoint of this step until the run is finished, whatever is saved later."""
+    root = folder / "checkpoint"
+    held = root / f"{HELD}{step:08d}"
+    if not held.exists():
+        copy = root / f".saving-{HELD}{step:08d}"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(root / f"step-{step:08d}", copy)
+        os.replace(copy, held)
+
+
+def go_back(folder: Path, step: int) -> None:
+    """Make the checkpoint of this step the newest: later ones are dropped."""
+    root = folder / "checkpoint"
+    place, held = root / f"step-{step:08d}", root / f"{HELD}{step:08d}"
+    if held.exists():  # as it was before anything was changed
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(held, place)
+    for path in [*root.glob("step-*"), *root.glob(f"{HELD}*")]:
+        if int(path.name.rpartition("-")[2]) > step:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def load(folder: Path, step: int | None = None) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Tensors (on the CPU) and state of the newest checkpoint that is whole; None where there never was one.
 
     `state["skipped"]` says what is wrong with newer ones that had to be passed over.
 
+    Args:
+        step: the one of this step alone.
     Raises:
         RunError: there are checkpoints, and every one is damaged.
     """
-    found = sorted((folder / "checkpoint").glob("step-*"), reverse=True)
+    found = sorted((folder / "checkpoint").glob("step-*" if step is None else f"step-{step:08d}"), reverse=True)
     problems: list[str] = []
     for path in found:
         try:

@@ -85,6 +85,7 @@ class TrainingConfig(BaseModel):
     )
     evaluate_every: int | None = Field(None, gt=0, description="Updates between dev evaluations; unset: each epoch.")
     checkpoint_minutes: float = Field(1.0, ge=0, description="Minutes between checkpoints; 0: after every update.")
+    checkpoints_kept: int = Field(2, ge=2, description="Newest checkpoints that an unfinished run keeps to go back to.")
 
     @field_validator("gradient_range")
     @classmethod

@@ -178,7 +178,12 @@ class Learner:
             put_back(self.average.tensors, part("average"))
         best = part("best")
         self.best_weights = {name: tensor.to(self.device, copy=True) for name, tensor in best.items()} or None
+        ours = [
+            {key: value for key, value in group.items() if key != "params"} for group in self.optimiser.param_groups
+        ]
         self.optimiser.load_state_dict(checkpoint.unpack(state["optimiser"], tensors))
+        for group, settings in zip(self.optimiser.param_groups, ours, strict=True):
+            group.update(settings)  # those of the config, which may have been changed while the run was paused
         self.schedule.load_state_dict(state["schedule"])
         if self.update.scaler is not None and state["scaler"]:
             self.update.scaler.load_state_dict(state["scaler"])

@@ -303,7 +303,7 @@ class _Training:
         problem: OSError | None = None
         if distributed.rank() == 0:
             try:
-                checkpoint.save(self.folder, step, tensors, state)
+                checkpoint.save(self.folder, step, tensors, state, self.config.checkpoints_kept)
             except OSError as error:
                 problem = error
         (failed,) = distributed.from_first([problem is not None], self.device)  # the others wait until it is written
