@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from orthogon.data.atomic import atomic_file
 from orthogon.data.config import DataConfig
 from orthogon.data.examples import Example, Examples, Origin, Splits
 from orthogon.data.loader import MemoryLoader
-from orthogon.data.split import differ, load_splits, make_splits, save_splits, split_sizes, splits_key
+from orthogon.data.split import differ, load_splits, make_splits, nested_shares, save_splits, split_sizes, splits_key
 from orthogon.errors import ConfigError, DataError, RunError
 
 
@@ -555,3 +556,34 @@ def test_differ_pools_rare_levels() -> None:
     rng = np.random.default_rng(3)
     levels = np.array([f"word {k}" for k in range(5000)], dtype=object)
     assert differ({"text": rng.choice(levels, 500)}, {"text": rng.choice(levels, 500)}) == []
+
+
+# -- nested shares ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_nested_shares_are_nested_stratified_and_keep_groups_whole(grouped: bool) -> None:
+    rng = np.random.default_rng(0)
+    n = 600
+    targets = rng.choice(["a", "b", "c"], n, p=[0.7, 0.25, 0.05])
+    groups = rng.integers(0, 120, n)
+    examples = Rows(n, targets, **({"groups": groups} if grouped else {}))
+    ids = np.flatnonzero(rng.random(n) < 0.8)
+    shares = (0.1, 0.33, 0.5, 1.0)
+    parts = nested_shares(examples, ids, shares, targets[ids], seed=3)
+    for smaller, larger in pairwise(parts):
+        assert set(smaller) < set(larger)
+    assert np.array_equal(parts[-1], np.sort(ids))
+    for share, part in zip(shares, parts, strict=True):
+        assert len(part) == pytest.approx(share * len(ids), rel=0.15)
+        for name in "abc":
+            whole = np.sum(targets[ids] == name)
+            held = np.sum(targets[part] == name)
+            assert grouped or (held >= 1 and abs(held - share * whole) <= 1)
+        if grouped:
+            left = np.setdiff1d(ids, part)
+            assert not set(groups[part]) & set(groups[left])
+    other = nested_shares(examples, ids, shares, targets[ids], seed=4)
+    assert set(other[0]) != set(parts[0])
+    again = nested_shares(examples, ids, shares, targets[ids], seed=3)
+    assert all(np.array_equal(a, b) for a, b in zip(parts, again, strict=True))

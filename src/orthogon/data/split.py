@@ -436,6 +436,47 @@ def _nested_share(
     return np.sort(rows[by_stratum[kept]])
 
 
+def nested_shares(
+    examples: Examples,
+    ids: NDArray[np.int64],
+    shares: Sequence[float],
+    strata: NDArray[Any] | None = None,
+    seed: int = 0,
+) -> list[NDArray[np.int64]]:
+    """Shares of some ids, each a subset of every larger one: the points of a learning curve.
+
+    Copies of an input and members of a group come together or not at all, and each share holds its part of every
+    stratum, at least one unit. A unit belongs to the stratum of most of its members.
+
+    Args:
+        ids: of the whole, train as a rule.
+        shares: in (0, 1], any order; 1 gives the ids themselves, sorted.
+        strata: (len(ids),) the class, a quantile of the value.
+        seed: decides the order in which units come in; another one gives another resample.
+    """
+    ids = np.sort(np.asarray(ids, dtype=np.int64))
+    units = np.unique(_units(examples)[0][ids], return_inverse=True)[1]
+    codes = _codes(strata, len(ids))[0]
+    if examples.domains is not None:
+        codes = _codes(codes.astype(np.int64) * len(ids) + _codes(examples.domains[ids], len(ids))[0], len(ids))[0]
+    num_units = int(units.max()) + 1
+    votes = coo_array((np.ones(len(ids)), (units, codes)), shape=(num_units, int(codes.max()) + 1)).tocsr()
+    stratum = np.asarray(votes.argmax(axis=1)).ravel()
+    sizes = np.bincount(units, minlength=num_units)
+    order = _rng(seed, "nested shares").permutation(num_units)
+    order = order[np.argsort(stratum[order], kind="stable")]
+    ends = np.cumsum(sizes[order])
+    first = np.searchsorted(stratum[order], stratum[order])  # the first unit of each one's stratum
+    begin = (ends - sizes[order])[first]
+    total = np.bincount(stratum, sizes)[stratum[order]]
+    middle = (ends - sizes[order] / 2 - begin) / total  # of each unit on the line of its stratum, 0..1
+    found = []
+    for share in shares:
+        kept = (middle < share) | (first == np.arange(num_units)) | (share >= 1)
+        found.append(ids[np.isin(units, order[kept])])
+    return found
+
+
 # -- what the person is told --------------------------------------------------------------------------------------
 
 
