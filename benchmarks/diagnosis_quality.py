@@ -12,8 +12,9 @@ half-width above max(delta, half the dev error).
 from __future__ import annotations
 
 import argparse
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -39,6 +40,7 @@ from orthogon.strategy.diagnosis import (
     Diagnosis,
     diagnose,
 )
+from orthogon.strategy.probes import CAPACITY, OPTIMISATION, Probes, Setting, probe
 
 METRIC = classification_metrics([str(k) for k in range(10)])["error"]
 FIRST_SEED = 400  # the rules saw 300-307
@@ -155,6 +157,33 @@ def old_rule(diagnosis: Diagnosis) -> bool:
     return wide and not any(gap.verdict == MATERIAL for gap in diagnosis.gaps)
 
 
+# -- P2, P3, P4: is a bias one of optimisation or of capacity? ---------------------------------------------------------
+
+SUB_CAUSES: Mapping[str, str] = {"P2": CAPACITY, "P3": OPTIMISATION, "P4": OPTIMISATION}
+
+
+def probed(plant: Plant, seed: int) -> Probes:
+    """Both probes on a plant's net, by train error."""
+    num_train = plant.sizes[0]
+    per_epoch = math.ceil(num_train / 64)
+    x, y, order = digits(seed)
+    rows = order[:num_train]
+
+    def train(settings: Sequence[Setting]) -> list[float]:
+        errors = []
+        for setting in settings:
+            hidden = tuple(setting.width_times * width for width in plant.hidden)
+            epochs = max(1, round(setting.updates / per_epoch))
+            lr = plant.lr * setting.lr_times
+            net = trained(hidden, lr, epochs, plant.augment, plant.dropout, num_train, seed)
+            with torch.no_grad():
+                errors.append(float((net(x[rows]).argmax(dim=1) != y[rows]).float().mean()))
+        return errors
+
+    bias = diagnosed(plant, seed)[0]
+    return probe(train, bias.rung("train").value, plant.epochs * per_epoch, bias.smallest_gap)
+
+
 # -- P23: coverage and false alarms, the same formulas over many draws at once ------------------------------------
 
 SITUATIONS: Mapping[str, tuple[tuple[float, ...], tuple[int, ...]]] = {
@@ -266,6 +295,19 @@ def main(say: Callable[[str], None] = print) -> None:
                         f"{g.name} {d.show_gap(g)} {d.show_interval(g.low, g.high)} {g.verdict}" for g in d.gaps
                     )
                 )
+    say("\nprobes of the bias: optimisation or capacity")
+    for name, expected in SUB_CAUSES.items():
+        start = time.perf_counter()
+        told = [probed(PLANTS[name], FIRST_SEED + i) for i in range(arguments.seeds)]
+        right = sum(each.sub_cause == expected for each in told)
+        figures = "  ".join(
+            f"{np.mean([getattr(p, what) or 0.0 for p in told]):.3f}" for what in ("train_error", "same", "wider")
+        )
+        trainings, rates = np.mean([p.trainings for p in told]), sorted({f"{p.lr_same:.3g}" for p in told})
+        say(
+            f"{name:4}{PLANTS[name].title:36}{expected:19}{f'{right}/{len(told)}':>6}   train, A, B: {figures}"
+            f"   {trainings:.0f} trainings, rates x {', '.join(rates)}, {time.perf_counter() - start:.0f} s"
+        )
     say(f"\nP23  {arguments.draws} draws, coverage at 95 % (bias, variance, mismatch, overfit); false material")
     for name, (errors, sizes) in SITUATIONS.items():
         c = coverage(errors, sizes, arguments.draws)

@@ -56,13 +56,16 @@ if TYPE_CHECKING:
     from orthogon.project.trial import Trials
     from orthogon.run.predict import Prediction
     from orthogon.strategy.autopilot import Decision
+    from orthogon.strategy.curve import By, LearningCurve
     from orthogon.strategy.flight import Flight
+    from orthogon.strategy.probes import Probes
     from orthogon.strategy.study import Study
     from orthogon.strategy.tuning import Tuning
     from orthogon.tasks.task import Importance
 
 WORST_IN_REPORT = 24
 LOOKS_IN_REPORT = 6
+CURVE_FILES = {"data": "curve.json", "width": "curve-width.json"}  # in derived/, by what grows
 ROWS_FOR_IMPORTANCE = 2000
 
 
@@ -104,6 +107,9 @@ class Run(run_folder.Run):
         shift = Shift.of(self)
         if shift is not None and shift.note:
             found = replace(found, notes=(*found.notes, shift.note))
+        probes = self.kept_probes()
+        if own and probes is not None:
+            found = found.with_sub_cause(probes.sub_cause, probes.sentence())
         if own:
             write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
@@ -176,6 +182,50 @@ class Run(run_folder.Run):
                 sides.append((title, [case.card for case in self._cases(rows, split, scores, answers)]))
         two = self.config["data"].get("target_domain") is not None and self._examples is not None
         return ShiftShown(study, self.general_table() if two else None, sides)
+
+    def probe(self, listen: Listener | None = None) -> Probes:
+        """Tell a bias that optimisation causes from one that capacity causes, by trainings; see `strategy.probes`."""
+        from orthogon.strategy.retrain import probe_run
+
+        found = probe_run(self, self.diagnose(), self.metric, listen)
+        write_json(self.derived / "probes.json", found.to_dict())
+        for name in ("_diagnosis", "_report_data"):  # they name the sub-cause from now on
+            self.__dict__.pop(name, None)
+        return found
+
+    def kept_probes(self) -> Probes | None:
+        """What `probe` found when it was last run; None where it was not."""
+        from orthogon.strategy.probes import Probes
+
+        return self._kept("probes.json", Probes)
+
+    def curve(self, by: By = "data", workers: int | None = None, listen: Listener | None = None) -> LearningCurve:
+        """Error against training examples, or against width, and what twice of it would bring; see `strategy.curve`.
+
+        Args:
+            by: "data" or "width".
+            workers: processes at work beside each other; None: as many as pay.
+            listen: called with an event after each training.
+        """
+        from orthogon.strategy.retrain import curve_of_run
+
+        found = curve_of_run(self, self.diagnose(), self.metric, by, workers, listen)
+        write_json(self.derived / CURVE_FILES[by], found.to_dict())
+        self.__dict__.pop("_report_data", None)
+        return found
+
+    def kept_curve(self, by: By = "data") -> LearningCurve | None:
+        """The curve that `curve` drew last; None where it drew none."""
+        from orthogon.strategy.curve import LearningCurve
+
+        return self._kept(CURVE_FILES[by], LearningCurve)
+
+    def _kept(self, name: str, kind: Any) -> Any:
+        """What a study wrote into derived/; None where there is nothing, or nothing that can be read."""
+        try:
+            return kind.from_dict(json.loads((self.derived / name).read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _rivals(self) -> list[run_folder.Run]:
         """Every finished run scored on the same dev set, this one among them: what a choice was made from."""
@@ -478,7 +528,11 @@ class Run(run_folder.Run):
         more = self.info["split_sizes"].get("train", 0) // 2
         weakest = self.mistakes(self._judged).weakest()
         which = f" Begin where it fails most: {weakest}." if weakest else ""
-        return {knob: f"In rounds, the first of about {advice.about(more)}.{which}" for knob in advice.BY_EXAMPLES}
+        told = {knob: f"In rounds, the first of about {advice.about(more)}.{which}" for knob in advice.BY_EXAMPLES}
+        curve = self.kept_curve()
+        if curve is not None:
+            told["more data"] = f"{curve.sentences()[0]} {told['more data']}"
+        return told
 
     # -- use ----------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,13 @@ def test_a_tuned_net_is_healthy_and_its_shifted_and_starved_twins_are_not(qualit
     assert shifted.primary == quality.MISMATCH
 
 
+@pytest.mark.parametrize("plant", ["P2", "P3", "P4"])
+def test_the_sub_cause_of_a_planted_bias_is_told(quality, plant):
+    """Three hidden units lack capacity; a rate 10 or 1/500 of what it should be is the optimiser's fault."""
+    found = quality.probed(quality.PLANTS[plant], SEEDS[0])
+    assert found.sub_cause == quality.SUB_CAUSES[plant], found
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("plant", ["P1", "P2", "P3", "P4", "P5", "P8", "P9"])
 def test_every_plant_at_its_pass_mark_over_eight_seeds(quality, plant):

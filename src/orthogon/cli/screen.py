@@ -145,6 +145,21 @@ class Progress:
     def _say(self, label: str, text: str) -> None:
         self.console.print(labelled(label, text))
 
+    def _on_curve(self, event: dict[str, Any]) -> None:
+        self._count("curve", event["done"], event["total"])
+
+    def _on_probe(self, event: dict[str, Any]) -> None:
+        self._count("probes", event["done"], None)
+
+    def _count(self, name: str, done: int, total: int | None) -> None:
+        """Trainings on the side, one after another."""
+        if self.stage is not None:
+            self.bar.remove_task(self.stage)
+            self.stage = None
+        if self.training is None:
+            self.training = self.bar.add_task(name, total=total, figures="trainings")
+        self.bar.update(self.training, completed=done, total=total)
+
     def _on_resume(self, event: dict[str, Any]) -> None:
         self.resumed = event["run"]
 

@@ -32,6 +32,7 @@ from orthogon.strategy.diagnosis import (
     smallest_worth_acting_on,
 )
 from orthogon.strategy.knobs import MORE_UPDATES, Config, Ending, History, Knob, Overrides, knobs_for, read
+from orthogon.strategy.probes import CAPACITY, OPTIMISATION
 
 TELLING = 3  # evaluations from which one can see whether a loss still falls
 LEAST_COST = 0.1  # runs: reading the result and deciding costs that much of anything
@@ -166,7 +167,8 @@ def ranked(
             knob = replace(knob, reason=f"{knob.reason} {hints[knob.name]}")
         cost = cost_in_runs(knob, config, changes, multiply_adds)
         found.append((seen, _step(knob, changes, diagnosis, sizes, size, beliefs, cost)))
-    found.sort(key=lambda pair: (not pair[0], -pair[1].score))
+    named = OF_SUB_CAUSE.get(diagnosis.sub_cause or "", ()) if cause == BIAS else ()
+    found.sort(key=lambda pair: (pair[1].knob not in named, not pair[0], -pair[1].score))
     return [step for _, step in found]
 
 
@@ -178,6 +180,17 @@ def _size(diagnosis: Diagnosis, cause: str) -> Gain:
     return Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)
 
 
+# Knobs of bias that go before the others once the probes have told its sub-cause.
+OF_SUB_CAUSE: Mapping[str, tuple[str, ...]] = {
+    OPTIMISATION: (
+        "learning-rate race",
+        "lower learning rate",
+        "higher learning rate",
+        MORE_UPDATES,
+        "other optimiser",
+    ),
+    CAPACITY: ("wider network", "deeper network"),
+}
 BY_EXAMPLES = ("more data", "training data more like dev")  # knobs that a person turns by bringing examples
 NETWORK_KEYS = ("width", "depth", "hidden_size", "encoder_size", "decoder_size", "members", "size", "network")
 LENGTH_KEYS = ("training.steps", "training.epochs", "training.minutes")

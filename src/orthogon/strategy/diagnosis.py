@@ -149,6 +149,7 @@ class Diagnosis:
     needed_n: dev examples that would tell more, where there is something to tell.
     noise: wrong labels in "train" and in "dev", where that was studied.
     notes: what studies of the run found that is no verdict, a sentence each.
+    sub_cause: of a material bias, where the probes were run: "optimisation" or "capacity" (see `probes`).
     """
 
     metric: str
@@ -166,6 +167,7 @@ class Diagnosis:
     memorised_noise: float | None = None
     optimism: Optimism | None = None
     notes: tuple[str, ...] = ()
+    sub_cause: str | None = None
     format: int = field(default=1)
     noise: Mapping[str, Noise] = field(default_factory=dict)
 
@@ -180,6 +182,13 @@ class Diagnosis:
     def recipe(self) -> tuple[str, ...]:
         """What is done about the primary cause, the main knob first."""
         return RECIPE[self.primary]
+
+    def with_sub_cause(self, sub_cause: str | None, sentence: str) -> Diagnosis:
+        """The same, with what the probes found about a material bias; itself where there is none."""
+        bias = self.gap(BIAS)
+        if bias is None or bias.verdict != MATERIAL:
+            return self
+        return replace(self, sub_cause=sub_cause, sentences=(*self.sentences, sentence))
 
     def show(self, value: float, sign: bool = False) -> str:
         """A figure in the metric's unit: 0.031 -> "3.1 %"."""
