@@ -33,13 +33,13 @@ from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
-from orthogon.strategy import advice, error_analysis, eyeball, mistakes
+from orthogon.strategy import advice, chain, error_analysis, eyeball, ideas, mistakes
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.ceilings import Ceilings
 from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.general import GeneralTable, general_table
-from orthogon.strategy.knobs import Ending
+from orthogon.strategy.knobs import REAL_WORLD, Ending
 from orthogon.strategy.optimism import tried
 from orthogon.strategy.shift import Shift
 from orthogon.strategy.shift import examine as examine_shift
@@ -465,6 +465,36 @@ class Run(run_folder.Run):
         """What the checks of the data found to give the target away, and what to do about it."""
         leaks = ("leakage-column", "leakage-sum")
         return [f"{found.message} {found.remedy}" for found in self.findings() if found.code in leaks]
+
+    def add_idea(self, text: str, knob: str, *, tag: str | None = None, mends: str | None = None) -> ideas.Idea:
+        """Keep an idea in the logbook, with the knob that it turns and what it may gain.
+
+        Args:
+            knob: by its name, such as "more data".
+            tag: of the error analysis, whose mistakes it would mend. mends: else how many of those looked at, "8/100".
+        Raises:
+            UsageError: the knob or the tag is not known, or nothing says what it would mend.
+        """
+        ceilings = self.tagged() if tag is not None and self.has_tags() else None
+        idea = ideas.new_idea(text, knob, self.diagnose(), tag, mends, ceilings)
+        most = ideas.ceiling(idea, estimate(self.scores("dev"), self.metric))
+        self.project.log(ideas.ADDED, run=self.id, expected=most._asdict(), **idea.to_dict())
+        return idea
+
+    def drop_idea(self, text: str) -> None:
+        """Take an idea off the board; the logbook keeps both lines.
+
+        Raises:
+            UsageError: there is no such idea.
+        """
+        known = [idea.text for idea in ideas.board(self.project.logbook())]
+        if text not in known:
+            raise UsageError(f'there is no idea "{text}"', "--drop", did_you_mean(text, known))
+        self.project.log(ideas.DROPPED, run=self.id, idea=text)
+
+    def chain(self, disappoints: bool = False) -> str:
+        """Fit train, dev, test, do well in the real world: up to the first link that is broken."""
+        return chain.in_words(self.diagnose(), real_world=not disappoints)
 
     def autopilot(
         self,
@@ -1035,13 +1065,19 @@ def load(name: str | Path | None = None, *, project: str | Path | None = None) -
     return chosen
 
 
-def next_steps(run: Run, k: int = 3) -> list[Step]:
-    """Up to k steps that aim at the largest material gap, ranked; empty for a healthy run."""
+def next_steps(run: Run, k: int = 3, disappoints: bool = False) -> list[Step]:
+    """Up to k steps that aim at the largest material gap, ranked, and the ideas of the logbook among them.
+
+    Args:
+        disappoints: those who use it are not content, whatever dev says. Where train, dev and test hold, the steps are
+            then to move the dev set or the cost.
+    """
     if run.members:
         return []
-    sizes, tried, history = run.info["split_sizes"], _tried(run), run.history()
+    sizes, tried, history, logbook = run.info["split_sizes"], _tried(run), run.history(), run.project.logbook()
+    beliefs, diagnosis = shipped().after(logbook), run.diagnose()
     found = advice.next_steps(
-        run.diagnose(),
+        diagnosis,
         run.config,
         sizes,
         k=k,
@@ -1049,10 +1085,17 @@ def next_steps(run: Run, k: int = 3) -> list[Step]:
         history=history,
         ending=run.ending(),
         leaks=run._leaks(),
-        beliefs=shipped().after(run.project.logbook()),
+        beliefs=beliefs,
         multiply_adds=run.multiply_adds,
         hints=run._hints(),
     )
+    if disappoints and chain.broken_in(diagnosis, real_world=False) is chain.CHAIN[-1]:
+        found = advice.ranked(diagnosis, REAL_WORLD, run.config, sizes, beliefs=beliefs)
+    thought_of = ideas.board(logbook)
+    if thought_of and "dev" in run.splits():
+        on_dev = estimate(run.scores("dev"), run.metric)
+        found = ideas.with_ideas(found, ideas.steps_of(thought_of, on_dev, run.config, beliefs))
+    found = [replace(step, number=number) for number, step in enumerate(found, start=1)]
     return [Step(**{f.name: getattr(step, f.name) for f in fields(advice.Step)}, run=run) for step in found]
 
 

@@ -29,6 +29,23 @@ def run(
             "Killed, it goes on when asked for the same again.",
         ),
     ] = None,
+    disappoints: Annotated[
+        bool,
+        typer.Option("--disappoints", help="Those who use it are not content, whatever dev says: move the target."),
+    ] = False,
+    idea: Annotated[
+        str | None,
+        typer.Option("--idea", metavar="TEXT", help="Keep an idea of yours; it is ranked with the other steps."),
+    ] = None,
+    knob: Annotated[str | None, typer.Option("--knob", metavar="NAME", help="With --idea: the knob it turns.")] = None,
+    tag: Annotated[
+        str | None, typer.Option("--tag", metavar="NAME", help="With --idea: the tag whose mistakes it would mend.")
+    ] = None,
+    mends: Annotated[
+        str | None,
+        typer.Option("--mends", metavar="K/M", help="With --idea: how many of the mistakes looked at it would mend."),
+    ] = None,
+    drop: Annotated[str | None, typer.Option("--drop", metavar="TEXT", help="Take an idea off the board.")] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -40,13 +57,21 @@ def run(
     if auto is not None:
         fly(chosen, auto, take, as_json)
         return
-    steps = api.next_steps(chosen)
+    if idea is not None:
+        chosen.add_idea(idea, knob or "more data", tag=tag, mends=mends)
+    if drop is not None:
+        chosen.drop_idea(drop)
+    steps = api.next_steps(chosen, disappoints=disappoints)
     out = console()
     if take is None:
+        chain = "" if chosen.members else chosen.chain(disappoints)
         if as_json:
-            print_json({"run": chosen.id, "steps": [step.to_dict() for step in steps], "note": chosen.advice_note()})
+            told = {"run": chosen.id, "chain": chain, "steps": [step.to_dict() for step in steps]}
+            print_json({**told, "note": chosen.advice_note()})
         else:
             out.print(next_steps(steps, chosen.advice_note(), chosen.metric.unit))
+            if chain:
+                out.print(f"Chain: {chain}", style="dim")
         return
     step = api.pick(steps, take)
     with Progress(show_data=False) as progress:

@@ -198,7 +198,7 @@ def _steps(data: ReportData) -> list[dict[str, Any]]:
         shown.append(
             {
                 "number": step.number,
-                "title": step.knob[:1].upper() + step.knob[1:],
+                "title": (step.idea or step.knob)[:1].upper() + (step.idea or step.knob)[1:],
                 "changes": ", ".join(f"{key} = {value}" for key, value in step.overrides.items()),
                 "reason": step.reason,
                 "sign": step.sign,

@@ -192,7 +192,7 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
     for step in steps:
         gain, expected = step.gain_at_most, step.expected
         head = Text(f"{step.number}  ")
-        head.append(step.knob, style="bold")
+        head.append(step.idea or step.knob, style="bold")
         most = words.at_most(gain.value, unit) if gain.value else ""
         if expected is not None and brief:
             head.append(f"  expected {words.gain(expected.value, unit).split()[0]} of {words.gain(gain.value, unit)}")
@@ -207,10 +207,11 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
             head.append(f"  {take}", style="dim")
             lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
             continue
+        turns = f" It turns: {step.knob}." if step.idea else ""
         badge = f" Not orthogonal: when last taken it also moved {step.also}." if step.also else ""
         badge = badge or ("" if step.orthogonal else " Not orthogonal: it turns more than this gap.")
         lines += [head, Padding(Text(f"{take}, {cost(step)}", style="dim"), (0, 0, 0, 3))]
-        lines.append(Padding(Text(step.reason + badge), (0, 0, 0, 3)))
+        lines.append(Padding(Text(step.reason + turns + badge), (0, 0, 0, 3)))
         learned = f" The expected gain is {step.learned}." if step.learned else ""
         lines.append(Padding(Text(f"Wrong if {step.wrong_if}.{learned}", style="dim"), (0, 0, 0, 3)))
     if note:

@@ -22,6 +22,7 @@ from orthogon.strategy.diagnosis import (
     BIAS,
     HARDER_TEST,
     HEALTHY,
+    LABEL_NOISE,
     MATERIAL,
     MISMATCH,
     OVERFIT,
@@ -51,6 +52,7 @@ class Step:
     score: what ranks it, the lower quantile of the expected gain over the cost.
     cost_runs: in trainings like the run's. hours: of a person's work.
     orthogonal: turns nothing but its gap, as far as is known; also: what else it moved when last taken here.
+    idea: a person's words, where it is theirs; the knob is what it turns.
     """
 
     number: int
@@ -69,12 +71,14 @@ class Step:
     score: float = 0.0
     hours: float = 0.0
     also: str = ""
+    idea: str = ""
 
     @property
     def title(self) -> str:
-        """The knob with its change: "wider network (task.width 128)"."""
+        """The knob with its change: "wider network (task.width 128)"; an idea by its own words."""
         changes = ", ".join(f"{key} {value}" for key, value in self.overrides.items() if value is not None)
-        return f"{self.knob} ({changes})" if changes else self.knob
+        name = self.idea or self.knob
+        return f"{name} ({changes})" if changes else name
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(Step)}  # of this class: a subclass may hold its run
@@ -154,6 +158,7 @@ def ranked(
             changes is None
             or (knob.name, knob.gap) in tried
             or (knob.name == "human level" and not (gap and gap.at_most))
+            or (knob.by_people and diagnosis.people_passed)
         ):
             continue
         if knob.name == MORE_UPDATES and ending is not None and ending.why == "patience":
@@ -175,6 +180,9 @@ def ranked(
 def _size(diagnosis: Diagnosis, cause: str) -> Gain:
     """The gap behind a cause with its interval; what is more likely the optimism, where only that shows overfitting."""
     gap = diagnosis.gap(cause)
+    if cause == LABEL_NOISE and diagnosis.noise:
+        worst = max(diagnosis.noise.values(), key=lambda noise: noise.value)
+        return Gain(worst.value, worst.low, worst.high)
     if cause == OVERFIT and diagnosis.optimism is not None and not (gap and gap.verdict == MATERIAL):
         return Gain(diagnosis.optimism.optimism, 0.0, diagnosis.optimism.optimism)
     return Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)
@@ -269,8 +277,9 @@ def note(diagnosis: Diagnosis, sizes: Mapping[str, int], leaks: Collection[str] 
 
     leaks: as `next_steps` takes them.
     """
+    passed = " People are passed: their labels and their answers no longer show the way." * diagnosis.people_passed
     if diagnosis.primary != HEALTHY:
-        return "A step can bring at most the gap it aims at; what it did bring is measured when it is taken."
+        return f"A step can bring at most the gap it aims at; what it did bring is measured when it is taken.{passed}"
     if leaks:
         return (
             "No gap is shown to be worth acting on, but columns give the target away: unless they are known before it "
@@ -279,7 +288,7 @@ def note(diagnosis: Diagnosis, sizes: Mapping[str, int], leaks: Collection[str] 
     dev = diagnosis.rung("dev")
     half_width = (dev.high - dev.low) / 2
     delta = diagnosis.smallest_gap
-    told = f"No gap is shown to be worth acting on (from {diagnosis.show(delta)}), so there is no next step."
+    told = f"No gap is shown to be worth acting on (from {diagnosis.show(delta)}), so there is no next step.{passed}"
     open_gaps = [gap.name for gap in diagnosis.gaps if gap.needed_n or gap.beyond_reach]
     enough = diagnosis.needed_n or (math.ceil(dev.n * (half_width / delta) ** 2) if delta else None)
     if open_gaps and diagnosis.needed_n:

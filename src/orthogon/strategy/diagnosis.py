@@ -179,6 +179,11 @@ class Diagnosis:
         return next((gap for gap in self.gaps if gap.name == name), None)
 
     @property
+    def people_passed(self) -> bool:
+        """Whether train lies below the human level, so that people are no longer the floor."""
+        return any(gap.name == BIAS and gap.verdict == UNKNOWN for gap in self.gaps)
+
+    @property
     def recipe(self) -> tuple[str, ...]:
         """What is done about the primary cause, the main knob first."""
         return RECIPE[self.primary]

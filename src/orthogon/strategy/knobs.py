@@ -14,9 +14,18 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from orthogon.models import NETWORKS, takes_dropout
-from orthogon.strategy.diagnosis import BIAS, DRIFT, HARDER_TEST, MISMATCH, OVERFIT, SMALL_DEV, UNSPLIT, VARIANCE
+from orthogon.strategy.diagnosis import (
+    BIAS,
+    DRIFT,
+    HARDER_TEST,
+    LABEL_NOISE,
+    MISMATCH,
+    OVERFIT,
+    SMALL_DEV,
+    UNSPLIT,
+    VARIANCE,
+)
 
-LABEL_NOISE = "label noise"
 REAL_WORLD = "dev and metric against the real world"  # dev and test are fine, and the system is not
 
 Config = Mapping[str, Any]
@@ -72,6 +81,7 @@ class Knob:
     cost_runs: what taking it costs, in trainings like the run's; where the network or the length of the training
         changes, `advice.cost_in_runs` computes it instead.
     hours: of a person's work, where it takes a person.
+    by_people: rests on people's answers being better than the system's; past their level it is not offered.
     sign: what one sees when it is the right one. wrong_if: what would prove it wrong.
     orthogonal: turns nothing but its gap.
     seen: (config, history) -> whether the run's own training shows the sign; None where only a person can tell.
@@ -88,6 +98,7 @@ class Knob:
     orthogonal: bool = True
     who: Literal["orthogon", "you"] = "orthogon"
     hours: float = 0.0
+    by_people: bool = False
     seen: Callable[[Config, History], bool] | None = None
 
 
@@ -416,6 +427,7 @@ KNOBS: tuple[Knob, ...] = (
         "(metrics.human_level, metrics.human_level_n).",
         wrong_if="people make hardly any mistake: then all of the bias is avoidable",
         who="you",
+        by_people=True,
         hours=2,
     ),
     Knob(
@@ -699,6 +711,7 @@ KNOBS: tuple[Knob, ...] = (
         reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test.",
         wrong_if="people who look again agree with the labels",
         who="you",
+        by_people=True,
         hours=3,
     ),
     Knob(
