@@ -43,6 +43,7 @@ from orthogon.strategy.knobs import REAL_WORLD, Ending
 from orthogon.strategy.optimism import tried
 from orthogon.strategy.shift import Shift
 from orthogon.strategy.shift import examine as examine_shift
+from orthogon.strategy.slices import FoundSlice, Slices
 from orthogon.strategy.tags import FILE as TAGS
 from orthogon.strategy.tags import TagBook, Taken, read_csv, write_csv
 
@@ -329,13 +330,59 @@ class Run(run_folder.Run):
         Raises:
             DataError: the data is gone or another.
         """
+        return TagBook.load(self.project.folder, self._examples_or_refuse())
+
+    def slices(self) -> Slices:
+        """Groups of dev examples that fail together, found on one half and confirmed on the other.
+
+        Kept in derived/slices.json, where the report finds them.
+
+        Raises:
+            DataError: the data is gone or another.
+        """
+        self._check_split("dev")
+        found = error_analysis.slices_of(
+            self.scores("dev"),
+            self.answers("dev"),
+            self.task(),
+            self.network(),
+            self._examples_or_refuse(),
+            self._train_ids(),
+            self.info["splits_key"],
+        )
+        write_json(self.derived / "slices.json", found.to_dict())
+        return found
+
+    def kept_slices(self) -> Slices | None:
+        """What `slices` found when it was last asked; None where it was not."""
+        path = self.derived / "slices.json"
+        return Slices.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+
+    def slice_cases(self, found: FoundSlice, k: int = 6) -> list[Case]:
+        """Of a slice the most typical examples that may be looked at."""
+        looked = set(self._shown("dev").ids.tolist())
+        return self.cases([id_ for id_ in found.ids if id_ in looked][:k])
+
+    def _train_ids(self) -> NDArray[np.int64]:
+        """Ids of train."""
+        from orthogon.data.split import load_splits
+
+        splits = load_splits(self.project.folder / "splits", self.info["splits_key"])
+        if splits is None:
+            where = str(self.project.folder / "splits")
+            raise RunError(
+                f"the split of run {self.id} is gone", where, "Restore the folder, or train again: orthogon train"
+            )
+        return splits["train"]
+
+    def _examples_or_refuse(self) -> Examples:
         if self._examples is None:
             raise DataError(
                 f"the data of run {self.id} is gone or has changed, so its mistakes cannot be shown",
                 str(self.config["data"]["source"]),
                 "Bring it back, or train a run on the data as it is: orthogon train",
             )
-        return TagBook.load(self.project.folder, self._examples)
+        return self._examples
 
     def has_tags(self) -> bool:
         """Whether anybody has tagged anything, and the data is there to show what."""

@@ -163,6 +163,34 @@ def test_bad_rows_are_named_and_good_ones_kept(cli, project: Path) -> None:
     assert (code, "does not say how long" in error) == (2, True)
 
 
+def test_groups_that_fail_together_are_named_from_the_command_line(cli, tmp_path, monkeypatch) -> None:
+    """Of rows with kind = b and far above 0.5 two thirds of the labels of dev are turned; its twin has no such rows."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, n in (("train", 400), ("dev", 1500)):
+        y = rng.integers(0, 2, n)
+        x, far = (2 * y - 1) * rng.uniform(1, 2, n), rng.uniform(0, 1, n)
+        kind = rng.choice(list("abcd"), n)
+        turned = rng.random(n) < np.where((kind == "b") & (far > 0.5), 0.6, 0.05) * (name == "dev")
+        said = np.where(turned, 1 - y, y)
+        lines = [f"{a:.4f},{b:.4f},{c},{'yes' if d else 'no'}" for a, b, c, d in zip(x, far, kind, said, strict=True)]
+        (tmp_path / f"{name}.csv").write_text("x,far,kind,y\n" + "\n".join(lines) + "\n")
+    cli("start", "train.csv", "--target", "y", *QUICK, "--set", f"data.dev_source={tmp_path / 'dev.csv'}")
+    code, told, _ = cli("errors", "--slices")
+    assert code == 0
+    words = " ".join(told.split()).casefold()
+    assert "kind = b" in words
+    assert "far above 0.5" in words or "far above 0.4" in words
+    assert "confirmed on 750 others" in words
+    kept = og.load().kept_slices()
+    assert kept is not None
+    shown = og.load().slice_cases(kept.found[0])
+    assert {case.id for case in shown} <= set(og.load().halves().eyeball.tolist())
+    assert all(case.card.fields["kind"] == "b" for case in shown)
+    _, told, _ = cli("errors", "--slices", "--json")
+    assert json.loads(told)["found"][0]["error"] > 0.4
+
+
 def test_another_part_is_looked_at_when_asked_for_and_a_later_run_is_warned(cli, trained: Path, monkeypatch) -> None:
     """Last in this file: it turns the project's dev."""
     monkeypatch.chdir(trained)

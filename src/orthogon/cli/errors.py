@@ -43,6 +43,9 @@ def run(
     rotate: Annotated[
         bool, typer.Option("--rotate", help="From now on look at another part of dev, which nobody has looked at.")
     ] = False,
+    slices: Annotated[
+        bool, typer.Option("--slices", help="Find groups of examples that fail together, confirmed on a second half.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,6 +56,9 @@ def run(
     if rotate:
         halves = chosen.rotate()
         out.print(f"Another part of dev is looked at from now on. {halves.reason}")
+        return
+    if slices:
+        _slices(chosen, as_json)
         return
     if csv is not None:
         count = chosen.write_tags(csv)
@@ -101,6 +107,19 @@ def cards_of(cases: Any) -> Any:
     from orthogon.report.terminal import cards
 
     return cards(cases)
+
+
+def _slices(chosen: Run, as_json: bool) -> None:
+    """Groups that fail together, each with a few of its examples."""
+    found = chosen.slices()
+    if as_json:
+        print_json(found.to_dict())
+        return
+    out = console()
+    out.print(found)
+    for each in found.found[:4]:
+        out.print(f"\n{each.name}", style="bold")
+        out.print(cards_of(chosen.slice_cases(each, 5)))
 
 
 def _say_halves(chosen: Run) -> None:

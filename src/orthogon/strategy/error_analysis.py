@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from orthogon.data.examples import Examples
+from orthogon.data.mirror import mirror_trait
+from orthogon.data.tables import TableExamples
+from orthogon.data.traits import Trait, traits
 from orthogon.metrics.intervals import estimate
 from orthogon.metrics.score import Metric, Scores
 from orthogon.strategy.ceilings import Ceilings, ceilings, counts_mistakes, names_of, shares_of
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.mistakes import mistaken
+from orthogon.strategy.slices import Slices, find
 from orthogon.strategy.tags import Row, TagBook
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from orthogon.tasks.task import Task
 
 SAMPLE = 100  # mistakes that are tagged unless more are asked for
 
@@ -52,6 +62,50 @@ def rows_of(ids: NDArray[np.int64], examples: Examples, answers: Any, scores: Sc
         said = _words(answers.values["answer"][at])
         rows.append(Row(id_, str(example.origin), _words(example.target), said, sure, loss))
     return rows
+
+
+def said_of(part: Examples, train: Examples) -> list[Trait]:
+    """What can be said of each input in its owner's words; a table's own columns say more than any trait."""
+    if part.modality == "table":
+        return []
+    found = traits(part, train)
+    return [*found, mirror_trait(part, train)] if part.modality == "image" else found
+
+
+def slices_of(
+    dev: Scores, answers: Any, task: Task, network: nn.Module, examples: Examples, train: NDArray[np.int64], key: str
+) -> Slices:
+    """Groups of dev that fail together: conditions on the columns of a table, or on traits, and clusters of features.
+
+    The error of an example is whether it is wrong; where nothing is plainly wrong, how far off it is, else its loss.
+
+    Args:
+        answers: of dev. examples: all of the project's. train: ids that the system learned from.
+        key: seed of the halves.
+    """
+    records, part = dev.records, examples.take(dev.ids)
+    name = next(n for n in ("wrong", "absolute", "loss") if n in records and np.ndim(records[n]) == 1)
+    errors = np.asarray(records[name], dtype=np.float64)
+    names = task.class_names()
+    classes = bool(names) and all(n in records and np.ndim(records[n]) == 1 for n in ("truth", "answer"))
+    truth, answer = ([names[int(k)] for k in records[n]] for n in ("truth", "answer")) if classes else (None, None)
+    columns = part.frame(part.input_columns) if isinstance(part, TableExamples) else None
+    if columns is None and part.domains is not None:
+        columns = pd.DataFrame({"domain": part.domains})
+    features = None if isinstance(part, TableExamples) else task.features(network, part)
+    unit = "%" if name == "wrong" else task.metrics()[next(iter(task.metrics()))].unit if name == "absolute" else ""
+    return find(
+        (errors > 0).astype(float) if name == "wrong" else errors,
+        dev.ids,
+        columns=columns,
+        features=features,
+        traits=said_of(part, examples.take(train)),
+        truth=truth,
+        answer=answer,
+        groups=dev.groups,
+        key=key,
+        unit=unit,
+    )
 
 
 def _words(value: Any) -> str:
