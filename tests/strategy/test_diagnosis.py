@@ -317,7 +317,7 @@ def test_the_best_of_many_candidates_on_few_examples_is_corrected():
     few = [Scores({"wrong": (rng.random(40) < 0.1).astype(int)}, np.arange(40)) for _ in range(100)]
     found = selection_optimism(few, ERROR)
     assert found.dev_error <= 0.025
-    assert 0.09 < found.corrected < 0.15  # out of bag it errs on the careful side
+    assert 0.08 < found.corrected < 0.13  # 0.1 is true
     best = {"train": wrong(2, 800), "dev": few[found.winner]}
     listed = diagnose(best, ERROR, candidates=few)
     assert OVERFIT in listed.causes

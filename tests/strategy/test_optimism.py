@@ -37,7 +37,7 @@ def yes_no(rng: np.random.Generator, n: int, skill: float) -> Scores:
 
 
 def by_definition(candidates: list[Scores], metric: Metric, draws: int, groups: np.ndarray | None = None) -> float:
-    """Tsamardinos et al., Algorithm 4, one draw at a time."""
+    """Tsamardinos et al., Algorithm 4, one draw at a time; those that win alike share the win."""
     rng = np.random.default_rng(0)
     n = len(candidates[0])
     units = np.arange(n) if groups is None else groups
@@ -47,8 +47,9 @@ def by_definition(candidates: list[Scores], metric: Metric, draws: int, groups: 
         chosen = rng.choice(names, len(names))
         rows = np.concatenate([np.flatnonzero(units == name) for name in chosen])
         out = np.flatnonzero(~np.isin(units, chosen))
-        inside = [metric.error(each.take(rows)) for each in candidates]
-        outside.append(metric.error(candidates[int(np.argmin(inside))].take(out)))
+        inside = np.array([metric.error(each.take(rows)) for each in candidates])
+        best = np.flatnonzero(inside <= inside.min() + 1e-12)
+        outside.append(np.mean([metric.error(candidates[i].take(out)) for i in best]))
     return float(np.mean(outside))
 
 

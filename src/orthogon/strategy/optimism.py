@@ -28,6 +28,7 @@ CELLS_AT_ONCE = 4_000_000  # numbers held at once
 MOST_UNITS, FEWEST_UNITS = 5_000, 500  # more examples are drawn again in blocks, which for sums is as good
 MOST_PRODUCTS = 2_000_000_000  # of drawing sums for all candidates; about a second
 MOST_COMPUTED = 50_000  # candidates times draws of a metric that is not a function of sums
+SAME = 1e-12  # errors this close are a tie
 FEWEST_DRAWS = 200  # an average over so many knows the optimism to an eighth of dev's standard error
 
 
@@ -36,7 +37,7 @@ class Optimism:
     """How much the best of several candidates owes to having been chosen on this dev set.
 
     corrected: its error, out of bag; optimism: corrected minus the dev error it was chosen by; listed: whether that
-    is as large as the smallest gap worth acting on and one standard error. is_winner: the system that is diagnosed is
+    is twice the smallest gap worth acting on, and one standard error. is_winner: the system that is diagnosed is
     the best of them.
     """
 
@@ -52,7 +53,8 @@ class Optimism:
 def selection_optimism(candidates: Sequence[Scores], metric: Metric, draws: int = DRAWS, seed: int = 0) -> Optimism:
     """What choosing the best of these candidates on this dev set made it look better than it is.
 
-    Examples, or whole groups of them, are drawn again; the winner of each draw is scored on those left out.
+    Examples, or whole groups of them, are drawn again; the winner of each draw is scored on those left out, and where
+    several win alike their mean counts: the first in the list would win by its place.
 
     Raises:
         UsageError: the candidates were scored on different examples.
@@ -82,11 +84,16 @@ def selection_optimism(candidates: Sequence[Scores], metric: Metric, draws: int 
     for start in range(0, draws, step):
         drawn = rng.integers(0, num_units, (min(step, draws - start), num_units))
         weights = np.stack([np.bincount(row, minlength=num_units) for row in drawn]).astype(float)
-        winners = errors_of(weights, everyone).argmin(axis=0)
         left_out = (weights == 0).astype(float)
         told = left_out.any(axis=1)  # with two or three examples all may be drawn
-        for winner in np.unique(winners[told]):
-            outside.append(errors_of(left_out[told & (winners == winner)], np.array([winner]))[0])
+        weights, left_out = weights[told], left_out[told]
+        inside = errors_of(weights, everyone)
+        tied = inside <= inside.min(axis=0) + SAME
+        total = np.zeros(len(weights))
+        for winner in np.flatnonzero(tied.any(axis=1)):
+            rows = tied[winner]
+            total[rows] += errors_of(left_out[rows], np.array([winner]))[0]
+        outside.append(total / tied.sum(axis=0))
     on_dev = [metric.error(candidate) for candidate in candidates]
     best = int(np.argmin(on_dev))
     found = np.concatenate(outside) if outside else np.array([])
