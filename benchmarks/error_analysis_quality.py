@@ -1,11 +1,13 @@
 """Are planted slices and leaks found, and nothing where none was planted?
 
-    python benchmarks/error_analysis_quality.py             8 seeds of P16 and P17
+    python benchmarks/error_analysis_quality.py             8 seeds of P15, P16 and P17
     python benchmarks/error_analysis_quality.py --seeds 2
 
 Digits, 8x8 images / 16, multi-layer perceptrons on one thread: 800 train, 350 dev, as in diagnosis_quality.py. P16
 mirrors and washes out 8 % of dev; P17 is the same without a plant. "precision" is the share of planted examples among
-the ten most typical ones of the first slice that is shown, "random" that among the mistakes.
+the ten most typical ones of the first slice that is shown, "random" that among the mistakes. P15 replaces a fifth of
+dev with examples of train and noise of 0.02; "error off by" compares the error told without leaks with that on the
+others.
 """
 
 from __future__ import annotations
@@ -18,14 +20,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from diagnosis_quality import FIRST_SEED, digits, trained
+from diagnosis_quality import FIRST_SEED, METRIC, digits, trained
 from numpy.typing import NDArray
 
 from orthogon.data.images import ArrayImages
+from orthogon.metrics.score import Scores
 from orthogon.strategy.error_analysis import said_of
+from orthogon.strategy.leaks import Leaks
+from orthogon.strategy.leaks import find as find_leaks
 from orthogon.strategy.slices import Slices, find
 
 SLICE_SHARE = 0.08
+COPIED_SHARE = 0.2
 NETS: dict[str, dict[str, Any]] = {
     "tuned": {"lr": 3e-3, "epochs": 120, "augment": 0.1, "dropout": 0.1, "num_train": 800},
     "plain": {"lr": 1e-3, "epochs": 60, "augment": 0.0, "dropout": 0.0, "num_train": 800},
@@ -91,6 +97,53 @@ def slices_of(seen: Judged, seed: int) -> Slices:
 def precision(seen: Judged, slices: Slices, at: int = 10) -> float:
     """Of the first slice's most typical examples, those that were planted; 0 where none is shown."""
     return float(seen.planted[list(slices.found[0].ids[:at])].mean()) if slices.found else 0.0
+
+
+def planted_copies(net_name: str, seed: int) -> tuple[Leaks, NDArray[np.bool_], float]:
+    """What is found where 70 of 350 dev examples are train examples with noise of 0.02; the error on the others."""
+    net = trained((256, 256), seed=seed, **NETS[net_name])
+    x, y, order = digits(seed)
+    train, dev = order[: NETS[net_name]["num_train"]], order[1050:1400].clone()
+    generator = torch.Generator().manual_seed(seed + 9)
+    copied = torch.randperm(len(dev), generator=generator)[: round(COPIED_SHARE * len(dev))]
+    dev[copied] = train[torch.randperm(len(train), generator=generator)[: len(copied)]]
+    inputs = x[dev].clone()
+    inputs[copied] += 0.02 * torch.randn(inputs[copied].shape, generator=generator)
+    with torch.no_grad():
+        features, known = net[:-1](inputs), net[:-1](x[train])
+        wrong = (net[-1](features).argmax(dim=1) != y[dev]).numpy().astype(float)
+    scores = Scores({"wrong": wrong}, np.arange(len(dev)))
+    found = find_leaks(
+        scores,
+        METRIC,
+        ArrayImages(_pixels(inputs)),
+        ArrayImages(_pixels(x[train])),
+        np.arange(len(train)),
+        dev_features=features.numpy(),
+        train_features=known.numpy(),
+    )
+    planted = np.isin(np.arange(len(dev)), copied.numpy())
+    return found, planted, float(wrong[~planted].mean())
+
+
+def leaks_table(seeds: range, say: Callable[[str], None]) -> None:
+    """P15 and its clean twin."""
+    head = ("precision", 10), ("recall", 8), ("right", 7), ("pass", 6), ("false of clean", 18), ("error off by", 14)
+    say(f"\n{'':5}{'net':7}{''.join(f'{name:>{width}}' for name, width in head)}")
+    for net in NETS:
+        precisions, recalls, off, alarms = [], [], [], 0
+        for seed in seeds:
+            found, planted, error = planted_copies(net, seed)
+            named = np.isin(np.arange(len(planted)), found.ids)
+            precisions.append((named & planted).sum() / max(1, named.sum()))
+            recalls.append((named & planted).sum() / planted.sum())
+            off.append(abs(found.without - error))
+            alarms += int((named & ~planted).sum())
+        right = sum(p >= 0.95 and r >= 0.95 for p, r in zip(precisions, recalls, strict=True))
+        say(
+            f"P15  {net:7}{np.mean(precisions):>10.3f}{np.mean(recalls):>8.3f}{f'{right}/{len(off)}':>7}{'8/8':>6}"
+            f"{f'{alarms} of {280 * len(off)}':>18}{np.mean(off):>14.4f}"
+        )
 
 
 def main(say: Callable[[str], None] = print) -> None:

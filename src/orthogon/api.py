@@ -40,6 +40,7 @@ from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, 
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.general import GeneralTable, general_table
 from orthogon.strategy.knobs import REAL_WORLD, Ending
+from orthogon.strategy.leaks import Leaks, Pair
 from orthogon.strategy.optimism import tried
 from orthogon.strategy.shift import Shift
 from orthogon.strategy.shift import examine as examine_shift
@@ -362,6 +363,36 @@ class Run(run_folder.Run):
         """Of a slice the most typical examples that may be looked at."""
         looked = set(self._shown("dev").ids.tolist())
         return self.cases([id_ for id_ in found.ids if id_ in looked][:k])
+
+    def leaks(self) -> Leaks:
+        """What dev shares with train, and the error on dev with and without it; kept in derived/leaks.json.
+
+        Raises:
+            DataError: the data is gone or another.
+        """
+        self._check_split("dev")
+        found = error_analysis.leaks_of(
+            self.scores("dev"),
+            self.metric,
+            self.task(),
+            self.network(),
+            self._examples_or_refuse(),
+            self._train_ids(),
+            _error_title(self),
+            self.config["data"].get("time") is not None,
+        )
+        write_json(self.derived / "leaks.json", found.to_dict())
+        return found
+
+    def places(self, pairs: Sequence[Pair]) -> list[tuple[str, str]]:
+        """Where the two examples of each leak lie: of dev, and of train."""
+        examples = self._examples_or_refuse()
+        return [(str(examples[pair.dev].origin), str(examples[pair.train].origin)) for pair in pairs]
+
+    def kept_leaks(self) -> Leaks | None:
+        """What `leaks` found when it was last asked; None where it was not."""
+        path = self.derived / "leaks.json"
+        return Leaks.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     def _train_ids(self) -> NDArray[np.int64]:
         """Ids of train."""

@@ -163,6 +163,30 @@ def test_bad_rows_are_named_and_good_ones_kept(cli, project: Path) -> None:
     assert (code, "does not say how long" in error) == (2, True)
 
 
+def test_what_dev_shares_with_train_is_told_with_the_error_without_it(cli, tmp_path, monkeypatch) -> None:
+    """A dev file of its owner's, 60 of whose 200 rows stand in train; the others are wrong in one of five."""
+    monkeypatch.chdir(tmp_path)
+    write_table(tmp_path / "train.csv", 400, 0.0, 1)
+    write_table(tmp_path / "new.csv", 140, 0.2, 2)
+    _, *known = (tmp_path / "train.csv").read_text().splitlines()
+    (tmp_path / "dev.csv").write_text("\n".join([*(tmp_path / "new.csv").read_text().splitlines(), *known[:60]]) + "\n")
+    cli("start", "train.csv", "--target", "y", *QUICK, "--set", f"data.dev_source={tmp_path / 'dev.csv'}")
+    code, told, _ = cli("errors", "--leaks")
+    assert code == 0
+    words = " ".join(told.split())
+    copied = int(words.split(" of 200 dev examples")[0].split()[-1])
+    assert 40 <= copied <= 60  # some of the 60 are in test
+    assert "14.0 %" in words
+    assert "20.0 %" in words or copied < 60
+    assert "and in train" in words
+    kept = og.load().kept_leaks()
+    assert kept is not None
+    assert kept.num_leaked == copied
+    assert kept.without > kept.error
+    _, told, _ = cli("errors", "--leaks", "--json")
+    assert json.loads(told)["num_leaked"] == copied
+
+
 def test_groups_that_fail_together_are_named_from_the_command_line(cli, tmp_path, monkeypatch) -> None:
     """Of rows with kind = b and far above 0.5 two thirds of the labels of dev are turned; its twin has no such rows."""
     monkeypatch.chdir(tmp_path)

@@ -46,6 +46,9 @@ def run(
     slices: Annotated[
         bool, typer.Option("--slices", help="Find groups of examples that fail together, confirmed on a second half.")
     ] = False,
+    leaks: Annotated[
+        bool, typer.Option("--leaks", help="What dev shares with train, and the error with and without it.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,6 +59,9 @@ def run(
     if rotate:
         halves = chosen.rotate()
         out.print(f"Another part of dev is looked at from now on. {halves.reason}")
+        return
+    if leaks:
+        _leaks(chosen, as_json)
         return
     if slices:
         _slices(chosen, as_json)
@@ -107,6 +113,20 @@ def cards_of(cases: Any) -> Any:
     from orthogon.report.terminal import cards
 
     return cards(cases)
+
+
+def _leaks(chosen: Run, as_json: bool) -> None:
+    """What dev shares with train, and where the first pairs lie."""
+    found = chosen.leaks()
+    if as_json:
+        print_json(found.to_dict())
+        return
+    out = console()
+    out.print(found)
+    for each in found.found:
+        out.print(f"\n{each.kind}", style="bold")
+        for dev, train in chosen.places(each.pairs[:5]):
+            out.print(f"  {dev}  and in train  {train}", markup=False)
 
 
 def _slices(chosen: Run, as_json: bool) -> None:

@@ -18,6 +18,8 @@ from orthogon.metrics.intervals import estimate
 from orthogon.metrics.score import Metric, Scores
 from orthogon.strategy.ceilings import Ceilings, ceilings, counts_mistakes, names_of, shares_of
 from orthogon.strategy.eyeball import Halves
+from orthogon.strategy.leaks import Leaks
+from orthogon.strategy.leaks import find as find_leaks
 from orthogon.strategy.mistakes import mistaken
 from orthogon.strategy.slices import Slices, find
 from orthogon.strategy.tags import Row, TagBook
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from orthogon.tasks.task import Task
 
+LEAKS_AMONG = 20_000  # pictures of train, up to which their features are compared as well
 SAMPLE = 100  # mistakes that are tagged unless more are asked for
 
 
@@ -105,6 +108,36 @@ def slices_of(
         groups=dev.groups,
         key=key,
         unit=unit,
+    )
+
+
+def leaks_of(
+    dev: Scores,
+    metric: Metric,
+    task: Task,
+    network: nn.Module,
+    examples: Examples,
+    train: NDArray[np.int64],
+    title: str,
+    split_by_time: bool,
+) -> Leaks:
+    """What dev shares with train, and the error with and without it.
+
+    Args:
+        examples: all of the project's. train: ids that the system learned from. title: what the error is called.
+    """
+    part, rest = examples.take(dev.ids), examples.take(train)
+    pictures = examples.modality == "image" and len(train) <= LEAKS_AMONG  # beyond, thumbnails tell alone
+    return find_leaks(
+        dev,
+        metric,
+        part,
+        rest,
+        train,
+        dev_features=task.features(network, part) if pictures else None,
+        train_features=task.features(network, rest) if pictures else None,
+        title=title,
+        split_by_time=split_by_time,
     )
 
 
