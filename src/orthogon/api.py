@@ -806,6 +806,17 @@ class Run(run_folder.Run):
         told |= {"diagnosis": self.diagnose().to_dict(), "steps": [step.to_dict() for step in next_steps(self)]}
         return {**told, "note": self.advice_note(), "report": str(self.report_path()), "changes": self.changes()}
 
+    def stale_tuning(self) -> str:
+        """That its settings were tuned on other data than it was trained on, where they were; else empty."""
+        from orthogon.strategy.tune import tuned_from
+        from orthogon.strategy.tuning import stale
+
+        told = tuned_from(self, self.project)
+        if told is None:
+            return ""
+        size = sum(self.info["split_sizes"].values())
+        return stale(told["tuned"], told["fingerprint"], told["num_examples"], self.info["fingerprint"], size)
+
     def resume_line(self) -> str:
         """The command that continues this run."""
         return f"orthogon train --resume {int(self.id)} --project {near(self.project.folder)}"
@@ -997,6 +1008,7 @@ def tune(
     seed: int = 0,
     prune: bool = True,
     train_best: bool = True,
+    cluster: str | None = None,
     listen: Listener | None = None,
 ) -> Tuning:
     """Search hyper-parameters around a run's config, and train the best as a run; dev judges, test is never looked at.
@@ -1010,6 +1022,7 @@ def tune(
         workers: processes beside each other. name: of the study; a number if None. seed: of the points.
         prune: stop trials whose dev log-loss lags behind.
         train_best: train the best as a run in the end.
+        cluster: address of a Ray cluster, "auto" or "local"; then random, sobol, halving or tpe, in trials.
         listen: called with {"event": "study", "study": ...}, then with every event of trials and trainings.
     Raises:
         UsageError, ConfigError: what cannot be searched, and what to do.
@@ -1017,6 +1030,11 @@ def tune(
     from orthogon.strategy import tune as tuner
     from orthogon.strategy.study import DEFAULT
 
+    if cluster is not None:
+        from orthogon.strategy.cluster import refuse
+        from orthogon.strategy.study import parse_budget
+
+        refuse(strategy or DEFAULT, parse_budget(budget).kind)
     here = Project.find(project)
     chosen = here.run(base) if base is not None else next((r for r in reversed(here.runs()) if r.finished), None)
     if chosen is not None and chosen.members:
@@ -1036,7 +1054,7 @@ def tune(
         seed=seed,
         prune=prune,
     )
-    return _tuned(study, trials, workers, train_best, listen)
+    return _tuned(study, trials, workers, train_best, listen, cluster)
 
 
 def resume_tuning(
@@ -1058,7 +1076,14 @@ def resume_tuning(
     return _tuned(study, trials, workers, train_best, listen)
 
 
-def _tuned(study: Study, trials: Trials, workers: int, train_best: bool, listen: Listener | None) -> Tuning:
+def _tuned(
+    study: Study,
+    trials: Trials,
+    workers: int,
+    train_best: bool,
+    listen: Listener | None,
+    cluster: str | None = None,
+) -> Tuning:
     """Work on a study to its end; keep what was found as result.json and tune.html, and the best as a run."""
     from orthogon.report.tuning import write_page
     from orthogon.strategy import tune as tuner
@@ -1066,7 +1091,12 @@ def _tuned(study: Study, trials: Trials, workers: int, train_best: bool, listen:
     tell = listen or (lambda event: None)
     tell({"event": "study", "study": study})
     try:
-        ended = study.work_beside(trials, workers, tell)
+        if cluster is None:
+            ended = study.work_beside(trials, workers, tell)
+        else:
+            from orthogon.strategy.cluster import work_on_ray
+
+            ended = work_on_ray(study, cluster, workers, tell)
     except KeyboardInterrupt:
         write_page(tuner.found(study, trials, "stopped"), study.folder / "tune.html")
         raise

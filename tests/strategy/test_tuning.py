@@ -265,17 +265,25 @@ def test_a_tuning_older_than_the_data_is_flagged_and_not_gone_on_with(tmp_path: 
     table = tmp_path / "table.csv"
     table.write_text("\n".join(rows))
     place = tmp_path / "p"
-    og.start(table, target="label", project=place, sets=["training.epochs=1", "task.width=4"])
-    tuning = og.tune(project=place, budget=2, strategy="random", tiers=1, train_best=False)
+    og.start(table, target="label", project=place, sets=["training.epochs=3", "task.width=4", "training.lr=0.0001"])
+    sets = ["training.lr=0.02..0.05"]  # the first run's rate is far below
+    tuning = og.tune(project=place, budget=3, strategy="random", tiers=1, sets=sets)
+    assert tuning.run == "0002"
     assert tuning.num_examples == 120
     assert not tuning.stale
     assert [each.stale for each in api.tunings(project=place)] == [""]
     table.write_text("\n".join([*rows, *rows[1:31]]))
+    api.train(project=place, base="2")
     (told,) = api.tunings(project=place)
     assert told.created == tuning.created
     assert told.fingerprint == tuning.fingerprint
     assert "120 examples then, 150 now" in told.stale
     assert tuning.created[:10] in told.stale
+    old, new = (api.load(number, project=place) for number in ("2", "3"))
+    assert old.info["knob"] == "tuned"
+    assert old.stale_tuning() == ""
+    assert "120 examples then, 150 now" in new.stale_tuning()
+    assert "Tune again: orthogon tune" in new.stale_tuning()
     with pytest.raises(RunError, match=r"has changed since study 0001 was begun(.|\n)*Begin a new study"):
         api.resume_tuning("0001", project=place)
 
@@ -419,7 +427,7 @@ def test_a_killed_process_loses_only_its_trial(folder: Path) -> None:
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    for _ in range(600):
+    for _ in range(3000):
         if any(row.state.name == "RUNNING" and row.number >= 2 for row in study.rows()):
             break
         time.sleep(0.1)

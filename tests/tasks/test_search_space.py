@@ -12,7 +12,7 @@ from orthogon.training.optimisers import make_optimiser
 
 TASKS: dict[str, dict[str, Any]] = {
     "convnet": {"data": {"source": "digits"}},
-    "mobilenet": {"data": {"source": "digits"}, "task": {"network": "mobilenet_v2", "size": 32}},
+    "mobilenet": {"data": {"source": "digits"}, "task": {"network": "mobilenet_v2", "size": 64}},
     "classes": {"data": {"source": "iris"}},
     "values": {"data": {"source": "diabetes"}},
     "dates": {"data": {"source": "dates", "num_examples": 300}},
@@ -67,3 +67,4 @@ def test_both_ends_of_every_parameter_make_a_network_that_works(prepared: tuple[
             make_optimiser(dict(network.named_parameters()), network, other.training)
             with torch.inference_mode():
                 network(*here.example_inputs(1))
+                network.train()(*here.example_inputs(1))  # a last batch of one

@@ -100,6 +100,6 @@ def finish(made: Run, out: Console, examples: bool = True, as_json: bool = False
         raise typer.Exit(130)
     made.write_report(examples=examples)
     out.print(screen(made.report_data(examples)))
-    changed = made.changes()
-    if changed:
-        out.print(changed)
+    for more in (made.changes(), made.stale_tuning()):
+        if more:
+            out.print(more)

@@ -61,6 +61,10 @@ def run(
         ),
     ] = None,
     workers: Annotated[int, typer.Option("--workers", "-w", min=1, help="Processes beside each other.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", metavar="ADDRESS", help="Of a Ray cluster; auto, or local to begin one here."),
+    ] = None,
     name: Annotated[str | None, typer.Option("--name", help="Of the study; a number if unset.")] = None,
     resume: Annotated[
         str | None, typer.Option("--resume", metavar="NAME", help="Go on with a study, or help with it.")
@@ -108,6 +112,7 @@ def run(
                     seed=seed,
                     prune=not no_prune,
                     train_best=not no_train,
+                    cluster=cluster,
                     listen=watching,
                 )
     except KeyboardInterrupt:

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import yaml
 
-from orthogon.errors import ConfigError, OrthogonError, RunError, TrainingError, UsageError, did_you_mean
+from orthogon.errors import ConfigError, OrthogonError, RunError, UsageError, did_you_mean
 from orthogon.metrics.intervals import Interval, interval
 from orthogon.metrics.select import Limit, parse_limit
 from orthogon.project.config import get, parse, put
@@ -263,6 +263,19 @@ def _point_sampler(study: Study) -> optuna.samplers.BaseSampler:
     return Points()
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What came of one configuration, as plain values.
+
+    value: what the sampler is told; None where it did not come to an end. attrs: error, loss, seconds, key, why, ...
+    constraints: limit -> by how much it is broken, as a share of it; 0 or below where it is kept.
+    """
+
+    value: float | None
+    attrs: Mapping[str, Any]
+    constraints: Mapping[str, float]
+
+
 # -- the study --------------------------------------------------------------------------------------------------
 
 
@@ -465,36 +478,93 @@ class Study:
     def _one(self, trial: Asked, trials: Trials, listen: Listener) -> None:
         from optuna.trial import TrialState
 
-        overrides = self.overrides(self._frozen(trial))
+        frozen = self._frozen(trial)
+        overrides = self.overrides(frozen)
         listen({"event": "trial", "number": trial.number, "overrides": overrides, "spent": self.spent()})
-        figures: dict[str, float | Interval] = {}
-        why, state, value, error = "", TrialState.PRUNED, None, None
-        recipe = Recipe(overrides, purpose="tune")
-        began = time.process_time()
+        default = bool(frozen.user_attrs.get("default"))
+
+        def report(mark: int, loss: float) -> bool:
+            trial.report(loss, mark)
+            return not default and trial.should_prune()
+
         try:
-            limits = limits_of(self.plan.config)
+            made = self.attempt(trials, overrides, report, listen)
+        except BaseException:
+            self._give_up(trial, "interrupted", again=True)
+            raise
+        for name, value in made.attrs.items():
+            trial.set_user_attr(name, value)
+        for name, share in made.constraints.items():
+            trial.set_constraint(name, share)
+        done = made.value is not None
+        self.books.tell(trial, made.value, TrialState.COMPLETE if done else TrialState.PRUNED)
+        told = {"error": made.attrs.get("error"), "why": made.attrs.get("why", "")}
+        listen({"event": "trial end", "number": trial.number, **told, "spent": self.spent()})
+
+    def attempt(
+        self,
+        trials: Trials,
+        overrides: Mapping[str, Any],
+        report: Callable[[int, float], bool] = lambda mark, loss: False,
+        listen: Listener = lambda event: None,
+    ) -> Attempt:
+        """Try one configuration, and put down what came of it as plain values.
+
+        Args:
+            report: called with each mark that is passed, in 1..27 parts of the training, and dev log-loss there; True
+                stops the trial.
+            listen: called with every event of the training.
+        """
+        recipe, limits = Recipe(dict(overrides), purpose="tune"), limits_of(self.plan.config)
+        attrs: dict[str, Any] = {}
+        figures: dict[str, float | Interval] = {}
+        passed: list[int] = []
+        value, began = None, time.process_time()
+
+        def watch(event: dict[str, Any]) -> bool:
+            listen(event)
+            mark = _mark(event, passed)
+            return mark is not None and report(mark, _loss(event))
+
+        try:
             figures = self._before(trials, recipe, limits)
             broken = [limit for limit in limits if limit.name in figures and not _may_hold(limit, figures[limit.name])]
             if broken:
                 why = "; ".join(f"breaks {limit}: {_point(figures[limit.name]):,.4g}" for limit in broken)
-                trial.set_user_attr("refused", True)
+                attrs |= {"refused": True, "why": why}
             else:
-                made = trials.make(recipe, self._watch(trial, listen))
-                why, value, error = self._told(trial, made, trials, figures)
-                state = TrialState.COMPLETE if value is not None else TrialState.PRUNED
-                trial.set_user_attr("seconds", round(made.seconds, 3))
-        except (TrainingError, ConfigError) as problem:  # it diverged, or this network cannot be built
-            why = problem.what
-            trial.set_user_attr("failed", True)
-            trial.set_user_attr("seconds", round(time.process_time() - began, 3))
-        except BaseException:
-            self._give_up(trial, "interrupted", again=True)
-            raise
-        self._constrain(trial, figures)
-        if why:
-            trial.set_user_attr("why", why)
-        self.books.tell(trial, value, state)
-        listen({"event": "trial end", "number": trial.number, "error": error, "why": why, "spent": self.spent()})
+                made = trials.make(recipe, watch)
+                attrs["seconds"] = round(made.seconds, 3)
+                if made.status == "stopped":
+                    reached = max(passed, default=0) / MARKS
+                    attrs["why"] = f"stopped after {reached:.0%}: dev log-loss behind the others"
+                else:
+                    for event in made.history:  # of a trial that was made before, nobody watched
+                        mark = _mark(event, passed)
+                        if mark is not None:
+                            report(mark, _loss(event))
+                    value = self._judged(made, trials, figures, attrs)
+        except (OrthogonError, ValueError, RuntimeError, MemoryError) as problem:
+            if not overrides:  # the config at hand cannot be trained: then there is nothing to search around
+                raise
+            why = problem.what if isinstance(problem, OrthogonError) else f"{type(problem).__name__}: {problem}"
+            attrs |= {"failed": True, "why": why, "seconds": round(time.process_time() - began, 3)}
+        if figures:
+            attrs["figures"] = {name: _plain(figure) for name, figure in figures.items()}
+        return Attempt(value, attrs, _shares(limits, figures))
+
+    def _judged(
+        self, made: Trial, trials: Trials, figures: dict[str, float | Interval], attrs: dict[str, Any]
+    ) -> float:
+        """What the sampler is told of a finished trial; adds what is known of it to figures and attrs."""
+        metrics, scores = trials.task.metrics(), made.scores["dev"]
+        metric = metrics[self.plan.metric]
+        error, loss = float(metric.error(scores)), float(np.mean(scores.records["loss"]))
+        for limit in limits_of(self.plan.config):
+            if limit.name not in figures:
+                figures[limit.name] = interval(scores, metrics[limit.name])
+        attrs |= {"key": made.key, "error": error, "loss": loss, "parameters": made.parameters, "ended": made.status}
+        return error + _tie_break(loss, len(scores), metric.unit)
 
     def _frozen(self, trial: Asked) -> FrozenTrial:
         return self.books.get_trials(deepcopy=False)[trial.number]
@@ -507,49 +577,6 @@ class Study:
         task, network = trials.untrained(recipe)
         device = choose_device(trials.config.training.device)
         return before_training(task, network, names, device)
-
-    def _watch(self, trial: Asked, listen: Listener) -> Callable[[dict[str, Any]], bool]:
-        """Reports dev log-loss at each mark; says when the trial is not worth going on with."""
-        default = bool(trial.user_attrs.get("default"))
-
-        def watch(event: dict[str, Any]) -> bool:
-            listen(event)
-            mark = _report(trial, event)
-            return mark and not default and trial.should_prune()
-
-        return watch
-
-    def _told(
-        self, trial: Asked, made: Trial, trials: Trials, figures: dict[str, float | Interval]
-    ) -> tuple[str, float | None, float | None]:
-        """(why it came to nothing, what the sampler is told, the metric's error); keeps what is known of the trial."""
-        if made.status == "stopped":
-            last = max(self._frozen(trial).intermediate_values, default=0)
-            return f"stopped after {last / MARKS:.0%}: dev log-loss behind the others", None, None
-        for event in made.history:  # of a trial that was made before, nobody watched
-            _report(trial, event)
-        task, scores = trials.task, made.scores["dev"]
-        metric = task.metrics()[self.plan.metric]
-        error, loss = float(metric.error(scores)), float(np.mean(scores.records["loss"]))
-        for limit in limits_of(self.plan.config):
-            if limit.name not in figures:
-                figures[limit.name] = interval(scores, task.metrics()[limit.name])
-        trial.set_user_attr("key", made.key)
-        trial.set_user_attr("error", error)
-        trial.set_user_attr("loss", loss)
-        trial.set_user_attr("parameters", made.parameters)
-        trial.set_user_attr("ended", made.status)
-        return "", error + _tie_break(loss, len(scores), metric.unit), error
-
-    def _constrain(self, trial: Asked, figures: Mapping[str, float | Interval]) -> None:
-        """Tell the sampler by how much each limit is broken, as a share of it; what keeps it is at or below 0."""
-        if figures:
-            trial.set_user_attr("figures", {name: _plain(figure) for name, figure in figures.items()})
-        for limit in limits_of(self.plan.config):
-            if limit.name in figures:
-                share = -limit.slack(figures[limit.name]) / (abs(limit.value) or 1.0)
-                kept = limit.kept(figures[limit.name])
-                trial.set_constraint(str(limit), min(share, 0.0) if kept else max(share, 1e-12))
 
     def work_beside(self, trials: Trials, workers: int, listen: Listener = lambda event: None) -> str:
         """As `work`, with this many processes in all; the others take a thread each, and start in some seconds."""
@@ -718,20 +745,29 @@ def _journal_lock(folder: Path) -> Any:
     return Lock()
 
 
-def _report(trial: Asked, event: Mapping[str, Any]) -> bool:
-    """Note dev log-loss where an evaluation passes a mark; whether it did."""
+def _mark(event: Mapping[str, Any], passed: list[int]) -> int | None:
+    """The mark that an evaluation passes, which is noted; None where it passes none."""
     if event.get("event") != "evaluation" or event.get("dev_loss") is None:
-        return False
+        return None
     mark = math.floor(MARKS * event["step"] / event["total_steps"] + 1e-9)
-    if mark < 1:
-        return False
-    last = getattr(trial, "_last_mark", 0)
-    if mark <= last:
-        return False
-    loss = float(event["dev_loss"])
-    trial.report(loss if math.isfinite(loss) else BAD, mark)
-    trial._last_mark = mark  # type: ignore[attr-defined]
-    return True
+    if mark < 1 or mark <= max(passed, default=0):
+        return None
+    passed.append(mark)
+    return mark
+
+
+def _loss(event: Mapping[str, Any]) -> float:
+    return float(event["dev_loss"]) if math.isfinite(event["dev_loss"]) else BAD
+
+
+def _shares(limits: Sequence[Limit], figures: Mapping[str, float | Interval]) -> dict[str, float]:
+    """By how much each limit is broken, as a share of it; what keeps it is at or below 0."""
+    found = {}
+    for limit in limits:
+        if limit.name in figures:
+            share = -limit.slack(figures[limit.name]) / (abs(limit.value) or 1.0)
+            found[str(limit)] = min(share, 0.0) if limit.kept(figures[limit.name]) else max(share, 1e-12)
+    return found
 
 
 def _tie_break(loss: float, n: int, unit: str) -> float:

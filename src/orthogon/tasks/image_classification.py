@@ -6,6 +6,7 @@ decoded when they are needed. The network normalises its own input by train's me
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -243,7 +244,9 @@ class ImageClassification(Task):
             if config.depth is not None:
                 space["task.depth"] = layers(config.depth)
             if config.stages is not None:
-                space["task.stages"] = layers(config.stages, more=1, most=MOST_STAGES)
+                # the last stage keeps a side of 2: of one pixel and one picture batch norm makes nothing
+                most = int(math.log2(max(2, (config.size or PHOTO_SIDE) // (config.stem_stride or 1))))
+                space["task.stages"] = layers(config.stages, more=1, most=max(config.stages, min(MOST_STAGES, most)))
         if takes_dropout(config.network or CONVNET):
             space["task.dropout"] = dropout(config.dropout)
         space["task.augment.strength"] = Parameter("linear", 0.0, 1.0, SHAPE, config.augment.strength)
