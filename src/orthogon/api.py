@@ -33,13 +33,14 @@ from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
-from orthogon.strategy import advice, chain, error_analysis, eyeball, ideas, mistakes
+from orthogon.strategy import advice, chain, error_analysis, eyeball, ideas, mistakes, relabel
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.ceilings import Ceilings
 from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.general import GeneralTable, general_table
 from orthogon.strategy.knobs import REAL_WORLD, Ending
+from orthogon.strategy.label_study import LabelStudy
 from orthogon.strategy.leaks import Leaks, Pair
 from orthogon.strategy.optimism import tried
 from orthogon.strategy.shift import Shift
@@ -75,6 +76,7 @@ class Run(run_folder.Run):
     """A run and the verbs that apply to it. Get one from `start`, `train` or `load`."""
 
     judged_by: str | None = None  # a metric to judge it by in place of its own, for a comparison
+    judged_today: bool = False  # by the labels of today in place of those it was trained on, for a comparison
 
     # -- what limits it -----------------------------------------------------------------------------------------
 
@@ -105,6 +107,7 @@ class Run(run_folder.Run):
             candidates=self._candidates(),
             mismatch_declared=any(self.config["data"].get(key) is not None for key in ("target_domain", "time")),
             ordered_in_time=self.config["data"].get("time") is not None,
+            noise=None if self.labels is None else self.labels.noise,
         )
         shift = Shift.of(self)
         if shift is not None and shift.note:
@@ -115,6 +118,88 @@ class Run(run_folder.Run):
         if own:
             write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
+
+    @property
+    def labels(self) -> LabelStudy | None:
+        """What `study_labels` found of the labels that this run was judged by; None before."""
+        path = self.derived / "labels.json"
+        if not path.exists():
+            return None
+        return LabelStudy.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+    def study_labels(self, workers: int = 1, tell: Callable[[str], None] = lambda text: None) -> LabelStudy:
+        """How many labels are wrong, which are suspect, and the least error there can be: six trainings on the side.
+
+        Raises:
+            RunError: the data is not what it was, or its labels were corrected since.
+        """
+        from orthogon.project.trial import Trials
+        from orthogon.strategy.label_study import study_labels
+
+        trials = Trials(self.project, parse(self.config))
+        if trials.project.corrections(trials.examples) != self.info.get("labels", ""):
+            raise RunError(
+                f"labels were corrected since run {self.id} was trained",
+                str(self.folder),
+                "Train on the labels of today first: orthogon train",
+            )
+        others = {f"{entry['name']} on dev": entry["scores"] for entry in self.baselines()}
+        dev = self.scores("dev") if "dev" in self.splits() else None
+        found = study_labels(trials, self.metric, dev, others, workers=workers, tell=tell)
+        write_json(self.derived / "labels.json", found.to_dict())
+        self.__dict__.pop("_diagnosis", None)
+        return found
+
+    def scores(self, split: str) -> Scores:
+        """The sealed scores of a split; with `judged_today` its sealed answers, scored by the labels of today."""
+        if not self.judged_today:
+            return super().scores(split)
+        return relabel.rescored(self, self.project.read(parse(self.config)), split)
+
+    def write_review(self, out: str | Path, page: bool = True) -> dict[str, Any]:
+        """Write the sheet (CSV) on which labels are reviewed, and a page that shows its examples.
+
+        Dev and test are drawn by one rule and shown without answers; suspects of train follow where
+        `study_labels` named some.
+
+        Raises:
+            UsageError: the file exists, or the data is gone.
+        """
+        if self._examples is None or self.project.corrections(self.project.read(parse(self.config))) != self.info.get(
+            "labels", ""
+        ):
+            raise UsageError(
+                f"the data or the labels of run {self.id} are not what it was trained on",
+                str(self.folder),
+                "Train on what there is today first: orthogon train",
+            )
+        known = self.labels.suspects if self.labels is not None else ()
+        rows = relabel.write_sheet(self, self.project, self._examples, Path(out), known)
+        counts = {split: sum(row.split == split for row in rows) for split in ("dev", "test", "train")}
+        written: dict[str, Any] = {"file": str(out), "rows": counts, "page": None}
+        if page:
+            from orthogon.report.review import review_page
+
+            answers = {split: self.answers(split) for split in self.splits()}
+            at = {(split, int(i)): row for split, each in answers.items() for row, i in enumerate(each.ids)}
+            cases = [
+                (
+                    Case(
+                        self.task().show(self._examples[row.id], answers[row.split], at[row.split, row.id]),
+                        row.id,
+                        row.split,
+                    ),
+                    row.comment,
+                )
+                for row in rows
+                if (row.split, row.id) in at
+            ]
+            blind = [case for case, _ in cases if case.split != "train"]
+            train = [pair for pair in cases if pair[0].split == "train"]
+            html = review_page(self.project.name, f"review-{self.id}", blind, train, self.task().class_names())
+            write_text(self.derived / "review.html", html)
+            written["page"] = str(self.derived / "review.html")
+        return written
 
     def diagnose(self) -> Diagnosis:
         """Where the error comes from: the ladder of errors with intervals, and a verdict on every gap."""
@@ -238,7 +323,9 @@ class Run(run_folder.Run):
         return [
             run
             for run in scored
-            if run.info["fingerprint"] == self.info["fingerprint"] and np.array_equal(run.scores("dev").ids, mine)
+            if run.info["fingerprint"] == self.info["fingerprint"]
+            and run.info.get("labels", "") == self.info.get("labels", "")
+            and np.array_equal(run.scores("dev").ids, mine)
         ]
 
     def _candidates(self) -> list[Scores]:
@@ -503,7 +590,7 @@ class Run(run_folder.Run):
     def _examples(self) -> Examples | None:
         """The project's examples; None when the data is gone or no longer what the run was trained on."""
         try:
-            examples = self.project.read(parse(self.config))
+            examples = self.project.read(parse(self.config), labels=self.info.get("labels", ""))
         except OrthogonError:
             return None
         return examples if examples.fingerprint() == self.info["fingerprint"] else None
@@ -1260,7 +1347,27 @@ def compare(names: Sequence[str], *, project: str | Path | None = None, metric: 
             what = f'"{metric}" is not a metric of run {run.id}'
             raise UsageError(what, "--metric", did_you_mean(metric, known))
         run.judged_by = metric
+    today = {run.project.corrections(run.project.read(parse(run.config))) for run in runs if run._examples is not None}
+    if {run.info.get("labels", "") for run in runs} | today != {runs[0].info.get("labels", "")} and len(today) == 1:
+        for run in runs:
+            run.judged_today = True
     return Comparison(runs)
+
+
+def correct_labels(sheet: str | Path, *, project: str | Path | None = None) -> relabel.Relabelled:
+    """Put the new labels of a relabel.csv over the project's data, on dev and test alike, or refuse.
+
+    The user's files are not touched; runs made before stay as they are, and say so where they are compared.
+
+    Raises:
+        UsageError: rows that do not fit, or dev and test are not cleaned by one process; nothing is changed then.
+    """
+    return relabel.relabel(Project.find(project), Path(sheet))
+
+
+def undo_labels(*, project: str | Path | None = None) -> relabel.Relabelled:
+    """Take the latest correction of labels back."""
+    return relabel.undo(Project.find(project))
 
 
 class Comparison(Shown):
@@ -1293,6 +1400,14 @@ class Comparison(Shown):
                 row |= {"difference": gap.value, "gap_low": gap.low, "gap_high": gap.high}
             self.rows.append(row)
         self.selection, self.refused = self._ranked()
+
+    def judged(self) -> str:
+        """By which labels, where some were corrected since a run was trained."""
+        today = self.runs[0].project.corrections(self.runs[0].project.read(parse(self.runs[0].config)))
+        old = [run for run in self.runs if run.info.get("labels", "") != today]
+        own = ", ".join(f"run {run.id} {run.metric.show(run.info['dev_error'])}" for run in old if not run.judged_by)
+        by_then = f" By the labels they were trained on: {own}." if own else ""
+        return f"Labels were corrected since: all runs are judged by the labels of today.{by_then}"
 
     def _ranked(self) -> tuple[Selection | None, str]:
         """The ranking, or why there is none. The same in whatever order the runs were named."""
@@ -1333,7 +1448,14 @@ class Comparison(Shown):
 
     def to_dict(self) -> dict[str, Any]:
         selection = self.selection and self.selection.to_dict()
-        return {"runs": self.rows, "selection": selection, "refused": self.refused, "page": str(self.write())}
+        judged = self.judged() if self.runs[0].judged_today else ""
+        return {
+            "runs": self.rows,
+            "selection": selection,
+            "refused": self.refused,
+            "labels": judged,
+            "page": str(self.write()),
+        }
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.table import Table
@@ -1364,6 +1486,8 @@ class Comparison(Shown):
                 changes.append(f"Run {row['run']} against run {self.runs[0].id}: {changed or 'the same config'}")
         yield table
         yield from map(Text, changes)
+        if self.runs[0].judged_today:
+            yield Text(self.judged())
         yield Text(self.refused if self.selection is None else self.selection.reason)
         yield f"Side by side: {near(self.write())}"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orthogon.cli.screen import JsonOption, SetOption, console, print_findings, print_json
+from orthogon.cli.screen import JsonOption, ProjectOption, SetOption, console, print_findings, print_json
 
 group = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 Source = Annotated[str, typer.Argument(metavar="DATA", help="Folder, file, or built-in name.")]
@@ -95,6 +95,30 @@ def check(source: Source, target: Target = None, sets: SetOption = None, as_json
         print_findings(out, inspection.findings)
     if any(finding.severity == "error" for finding in inspection.findings):
         raise typer.Exit(1)
+
+
+@group.command()
+def relabel(
+    sheet: Annotated[str | None, typer.Argument(metavar="[FILE]", help="A relabel.csv that was filled in.")] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Take the latest correction back.")] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Correct labels, on dev and test alike or not at all; your files stay as they are.
+
+    [bold]Example[/]: orthogon data relabel relabel.csv, and orthogon data relabel --undo
+    """
+    from orthogon import api
+    from orthogon.errors import UsageError
+
+    if (sheet is None) != undo:
+        what = "both a sheet and --undo are named" if undo else "no sheet is named"
+        raise UsageError(what, "orthogon data relabel", "Write one: orthogon errors --suspects --out relabel.csv")
+    done = api.undo_labels(project=project) if sheet is None else api.correct_labels(sheet, project=project)
+    if as_json:
+        print_json(done.to_dict())
+    else:
+        console().print(done)
 
 
 @group.command()

@@ -2,7 +2,7 @@
 
 [bold]Example[/]: orthogon diagnose --curve
 
-Also: orthogon diagnose --shift · orthogon diagnose --probe
+Also: orthogon diagnose --shift · orthogon diagnose --probe · orthogon diagnose --labels
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ ProbeOption = Annotated[
 WorkersOption = Annotated[
     int | None, typer.Option("--workers", min=1, help="Processes for the trainings; as many as pay if unset.")
 ]
+LabelsOption = Annotated[
+    bool, typer.Option("--labels", help="Study the labels first: six trainings on parts of train, made once.")
+]
 
 
 def run(
@@ -40,6 +43,7 @@ def run(
     reach: ReachOption = None,
     probe: ProbeOption = False,
     workers: WorkersOption = None,
+    labels: LabelsOption = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -50,6 +54,8 @@ def run(
         raise UsageError("--reach reads a curve", f"--reach {reach:g}", "Add --curve or --width-curve.")
     made = api.load(name, project=project)
     studies: dict[str, Any] = {}
+    if labels:  # first: the diagnosis knows what it finds
+        studies["labels"] = made.study_labels(tell=lambda text: typer.echo(text, err=True))
     if shift:
         studies["shift"] = made.shift()
         if made.config["data"].get("target_domain") is not None or "train_dev" in made.splits():

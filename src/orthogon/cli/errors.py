@@ -2,6 +2,7 @@
 
 [bold]Examples[/]: orthogon errors --worst 20
           orthogon errors --tag                        tick what you see, one mistake after another
+          orthogon errors --suspects --out relabel.csv    labels to be looked at, of dev and test alike
           orthogon errors --csv tags.csv, then --read tags.csv    the same in a spreadsheet
 """
 
@@ -49,6 +50,13 @@ def run(
     leaks: Annotated[
         bool, typer.Option("--leaks", help="What dev shares with train, and the error with and without it.")
     ] = False,
+    suspects: Annotated[
+        bool, typer.Option("--suspects", help="Labels that are suspect (orthogon diagnose --labels finds them).")
+    ] = False,
+    sheet: Annotated[
+        str | None,
+        typer.Option("--out", metavar="FILE", help="With --suspects: write the labels to review, and a page of them."),
+    ] = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -56,6 +64,9 @@ def run(
 
     chosen = api.load(name, project=project)
     out = console()
+    if suspects:
+        _suspects(chosen, worst, sheet, as_json)
+        return
     if rotate:
         halves = chosen.rotate()
         out.print(f"Another part of dev is looked at from now on. {halves.reason}")
@@ -157,6 +168,28 @@ def _say_halves(chosen: Run) -> None:
             f"{words.span(by_eye.low, by_eye.high, unit)}. Look at other mistakes: orthogon errors --rotate",
             style="yellow",
         )
+
+
+def _suspects(chosen: Run, k: int, sheet: str | None, as_json: bool) -> None:
+    """The labels that are suspect, and the sheet on which they are reviewed."""
+    found, out = chosen.labels, console()
+    written = chosen.write_review(sheet) if sheet else None
+    if as_json:
+        print_json({"run": chosen.id, "labels": found and found.to_dict(), "written": written})
+        return
+    if found is None:
+        out.print("The labels were not studied yet: orthogon diagnose --labels")
+    else:
+        for part in ("train", "dev"):
+            if any(each.split == part for each in found.suspects):
+                out.print(found.table(k, part))
+                out.print()
+        for line in found.sentences():
+            out.print(line)
+    if written is not None:
+        counts = ", ".join(f"{n:,} of {split}" for split, n in written["rows"].items() if n)
+        out.print(f"To be looked at: {counts}, in {written['file']}; the same to look at: {written['page']}")
+        out.print(f"Fill the column new_label from the top on, then: orthogon data relabel {written['file']}")
 
 
 def _set_hours(chosen: Run, said: list[str]) -> None:

@@ -113,6 +113,29 @@ def make_splits(examples: Examples, config: DataConfig, strata: NDArray[Any] | N
     return Splits(parts, reason)
 
 
+def folds(examples: Examples, k: int, strata: NDArray[Any] | None = None, seed: int = 0) -> NDArray[np.int64]:
+    """(n,) number of the fold of each example, 0 to k - 1: nearly equal in size and in every stratum.
+
+    Copies of one input and members of one group are in one fold, as they are in one part of a split.
+    """
+    n = len(examples)
+    units, codes = _units(examples)[0], _codes(strata, n)[0]
+    sizes = np.bincount(units, minlength=n)
+    order = _rng(seed, "folds").permutation(np.flatnonzero(sizes))
+    found = np.zeros(n, dtype=np.int64)
+    if sizes.max(initial=1) == 1:
+        found[order[np.argsort(codes[order], kind="stable")]] = np.arange(n) % k
+        return found
+    held, whole = np.zeros((int(codes.max()) + 1, k)), np.zeros(k)
+    for unit in order[np.argsort(-sizes[order], kind="stable")]:
+        stratum = codes[unit]
+        fold = int(np.lexsort((whole, held[stratum]))[0])
+        found[unit] = fold
+        held[stratum, fold] += sizes[unit]
+        whole[fold] += sizes[unit]
+    return found[units]
+
+
 # -- what the data says -------------------------------------------------------------------------------------------
 
 

@@ -58,7 +58,7 @@
   cards.forEach((card) => {
     const form = card.querySelector(".mark");
     form.hidden = false;
-    form.open = card.id in marks;
+    form.open = card.id in marks || "open" in form.dataset;
     form.addEventListener("input", () => read(card));
     form.querySelector("button[name=take]").addEventListener("click", () => {
       form.querySelector("input[name=new_label]").value = card.dataset.answer;

@@ -47,6 +47,7 @@ CONVNET = "convnet"
 MOST_STAGES = 6  # of convnet
 PHOTO_SIDE = 64  # side that larger pictures are brought to
 HEAD_PATIENCE = 20  # evaluations without a better dev loss, where only minutes would end the training of a head
+PLAIN_SIDE = 16  # pixels of a picture's side where pictures are compared as they are
 EVAL_BATCH, FEWEST_AT_ONCE = 256, 16  # pictures answered at once; fewer where they are larger
 EVAL_SIDE, ZOO_EVAL_SIDE = 64, 32  # up to which it is EVAL_BATCH; tensors of the wide zoo then stay below 32 MiB
 LOOKS = {"whole": 1, "flip": 2, "10-crop": 10}  # at each picture, to answer
@@ -549,6 +550,15 @@ class ImageClassification(Task):
             return found
 
         return np.concatenate(list(self.halving.pieces(seen, len(examples), self.eval_batch, "computing features")))
+
+    def plain_inputs(self, examples: Examples) -> NDArray[np.float32]:
+        """(n, pixels in 0..1), at most 16 by 16."""
+        side, parts = min(self.size, PLAIN_SIDE), [np.zeros((0, min(self.size, PLAIN_SIDE) ** 2 * self.channels))]
+        for first in range(0, len(examples), EVAL_BATCH):
+            rows = np.arange(first, min(first + EVAL_BATCH, len(examples)))
+            small = F.adaptive_avg_pool2d(self._pixels(examples, rows).float(), side)
+            parts.append(small.flatten(1).numpy() / 255)
+        return np.concatenate(parts).astype(np.float32)
 
     def score(self, answers: Answers, examples: Examples) -> Scores:
         return self._scores(answers.values["probs"], examples, answers.ids)

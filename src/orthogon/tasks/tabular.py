@@ -49,6 +49,7 @@ from orthogon.training.config import TrainingConfig
 from orthogon.training.objective import LossSum, Objective
 from orthogon.training.space import MAIN, SHAPE, Space, around, dropout, layers, smoothing
 
+FEW_LEVELS = 32  # of a category, below which each level is a column of its own where rows are compared as they are
 FIT_ROWS = 500_000  # medians, levels and bins are learned from at most so many rows of train
 CHUNK_ROWS = 100_000  # rows encoded at once
 IN_MEMORY_BYTES = 512 * 2**20  # encoded tables larger than this lie in a scratch file
@@ -372,6 +373,16 @@ class Tabular(Task):
 
                 parts += self.halving.pieces(seen, len(numbers), _rows_at_once(network), "computing features")
         return np.concatenate(parts)
+
+    def plain_inputs(self, examples: Examples) -> NDArray[np.float32]:
+        """(n, d) standardised numbers, and a column of 0 and 1 a level of the categories that have few."""
+        chunks = list(self._chunks(examples))
+        if not chunks:
+            return np.zeros((0, 0), np.float32)
+        numbers, codes = (np.concatenate(parts) for parts in zip(*chunks, strict=True))
+        few = [column for column in codes.T if column.max(initial=0) < FEW_LEVELS]
+        ones = [np.eye(int(column.max(initial=0)) + 1, dtype=np.float32)[column] for column in few]
+        return np.concatenate([numbers.astype(np.float32), *ones], axis=1)
 
     def score(self, answers: Answers, examples: Examples) -> Scores:
         """Records as `metrics.classification` and `metrics.regression` name them; rows without any label are left out.

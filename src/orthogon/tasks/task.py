@@ -204,6 +204,10 @@ class Task(ABC):
             network: as `network` makes it, trained, in eval mode; of several looks at an input the plain one counts.
         """
 
+    def plain_inputs(self, examples: Examples) -> NDArray[np.float32] | None:
+        """(n, d) the inputs as numbers that no network has changed, for distances; None where there are no such."""
+        return None
+
     @abstractmethod
     def score(self, answers: Answers, examples: Examples) -> Scores:
         """One record per unit. Always: "loss" (n,), the optimised quantity in nats or squared units."""
