@@ -33,12 +33,13 @@ from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
 from orthogon.run.folder import refuse_to_write, write_json, write_text
 from orthogon.shown import Shown
-from orthogon.strategy import advice, chain, error_analysis, eyeball, ideas, mistakes, relabel
+from orthogon.strategy import advice, chain, error_analysis, eyeball, human, ideas, mistakes, relabel
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.ceilings import Ceilings
 from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.general import GeneralTable, general_table
+from orthogon.strategy.human import People
 from orthogon.strategy.knobs import REAL_WORLD, Ending
 from orthogon.strategy.label_study import LabelStudy
 from orthogon.strategy.leaks import Leaks, Pair
@@ -95,6 +96,9 @@ class Run(run_folder.Run):
         metrics = self.config["metrics"]
         if not own:  # these are in the unit of the run's own metric
             metrics = {**metrics, **dict.fromkeys(("human_level", "human_level_n", "smallest_gap"))}
+        if metrics.get("annotators") is not None and own and self._examples is not None:
+            best = self.people().best
+            metrics = {**metrics, "human_level": best.error, "human_level_n": best.n}
         baselines = self.baselines()
         found = diagnose(
             {name: self.scores(name) for name in self.splits()},
@@ -118,6 +122,19 @@ class Run(run_folder.Run):
         if own:
             write_json(self.derived / "diagnosis.json", found.to_dict())
         return found
+
+    def people(self) -> People:
+        """What the annotators of `metrics.annotators` reach on the project's examples.
+
+        Raises:
+            UsageError: no file is named. DataError: it does not fit.
+        """
+        named = self.config["metrics"].get("annotators")
+        if named is None or self._examples is None:
+            what = "no annotators are named" if named is None else "the data is gone or has changed"
+            raise UsageError(what, "metrics.annotators", "Name a CSV: --set metrics.annotators=people.csv")
+        here = self.project.folder / Path(named).expanduser()  # an absolute path stays what it is
+        return human.people_of(self.task(), self._examples, here, self.metric)
 
     @property
     def labels(self) -> LabelStudy | None:

@@ -138,8 +138,11 @@ def test_each_gate_refuses_by_its_name():
     unsure[:, 0] += np.where(probs.argmax(1) == labels, 0.0, 0.8)  # it doubts just where it is wrong
     noise = label_noise(unsure, labels)
     assert "falls the surer it is" in noise.why
-    far = {"raw": np.random.default_rng(2).normal(size=(1000, 5))}  # neighbours that know nothing: four classes
-    assert "neighbours say" in label_noise(*sure_answers(1000, 0.05), far).why
+    probs, labels = sure_answers(1000, 0.2)  # the network errs, and the labels are as the inputs are
+    near = {"raw": np.eye(4)[labels] + 0.01 * np.random.default_rng(2).normal(size=(1000, 4))}
+    assert label_noise(probs, labels, near).why == "neighbours see 0.0 %, the network 22.0 %"
+    far = {"raw": np.random.default_rng(2).normal(size=(1000, 5))}  # neighbours that know nothing
+    assert label_noise(probs, labels, far).known
 
 
 def test_the_noise_is_the_risk_of_the_surest_half_with_wilsons_limits():

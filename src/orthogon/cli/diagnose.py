@@ -55,7 +55,7 @@ def run(
     made = api.load(name, project=project)
     studies: dict[str, Any] = {}
     if labels:  # first: the diagnosis knows what it finds
-        studies["labels"] = made.study_labels(tell=lambda text: typer.echo(text, err=True))
+        studies["labels"] = made.study_labels(workers or 1, tell=lambda text: typer.echo(text, err=True))
     if shift:
         studies["shift"] = made.shift()
         if made.config["data"].get("target_domain") is not None or "train_dev" in made.splits():

@@ -28,6 +28,11 @@ class MetricsConfig(BaseModel):
     )
     human_level: float | None = Field(None, ge=0, description="Error of the best people, 0-best, in the metric's unit.")
     human_level_n: int | None = Field(None, gt=0, description="On how many examples that figure was measured.")
+    annotators: str | None = Field(
+        None,
+        description="CSV of people's answers, in place of human_level: a row an example, a column an annotator, and a "
+        "column id, file, row or line that says which example; from the project folder.",
+    )
     human_level_general: float | None = Field(
         None, ge=0, description="The same on general data, where data.target_domain names what human_level is about."
     )

@@ -265,6 +265,9 @@ def _contradictions(config: ProjectConfig) -> list[tuple[str, str, str]]:
         found.append(
             ("data.target_domain", "it needs data.domain", "Name the column that tells the domain: data.domain=COLUMN")
         )
+    if config.metrics.annotators and config.metrics.human_level is not None:
+        both = "metrics.annotators and metrics.human_level are both set"
+        found.append(("metrics.annotators", both, "The file gives the figure: drop metrics.human_level."))
     if data.domain and data.time:
         found.append(("data.domain", "data.domain and data.time are both set", "Split by one of them: keep one."))
     for split in ("dev", "test"):

@@ -180,9 +180,10 @@ def ranked(
 def _size(diagnosis: Diagnosis, cause: str) -> Gain:
     """The gap behind a cause with its interval; what is more likely the optimism, where only that shows overfitting."""
     gap = diagnosis.gap(cause)
-    if cause == LABEL_NOISE and diagnosis.noise:
-        worst = max(diagnosis.noise.values(), key=lambda noise: noise.value)
-        return Gain(worst.value, worst.low, worst.high)
+    wrong = [each for each in diagnosis.noise.values() if each.known] if cause == LABEL_NOISE else []
+    if wrong:
+        most = max(wrong, key=lambda noise: noise.value)
+        return Gain(most.value, most.low, most.high)
     if cause == OVERFIT and diagnosis.optimism is not None and not (gap and gap.verdict == MATERIAL):
         return Gain(diagnosis.optimism.optimism, 0.0, diagnosis.optimism.optimism)
     return Gain(gap.value, gap.low, gap.high) if gap is not None else Gain(0.0, 0.0, 0.0)

@@ -37,7 +37,7 @@ from orthogon.metrics.intervals import (
     unknown,
     z_of,
 )
-from orthogon.metrics.score import Metric, Scores, significant
+from orthogon.metrics.score import Metric, Scores, significant, with_unit
 from orthogon.shown import plain
 from orthogon.strategy.floor import Noise
 from orthogon.strategy.optimism import Optimism, selection_optimism
@@ -291,7 +291,7 @@ class Diagnosis:
             if rung.source != "measured" and rung.low == rung.high:
                 interval = "assumed 0" if rung.source == "assumed" else "given"
             table.add_row(
-                Text(_TITLE[rung.name], "bold"),
+                Text(_title(rung), "bold"),
                 Text(self.show(rung.value), "bold"),
                 interval,
                 Text(_bar(rung, widest, bar_width), "cyan"),
@@ -316,7 +316,7 @@ class Diagnosis:
             bar = f"<div style='background:#4c78a8;height:.8em;width:{100 * max(rung.value, 0) / widest:.1f}%'></div>"
             count = f"n = {rung.n:,}" if rung.n else rung.source
             rows.append(
-                f"<tr><th style='text-align:left'>{html.escape(_TITLE[rung.name])}</th>"
+                f"<tr><th style='text-align:left'>{html.escape(_title(rung))}</th>"
                 f"<th style='text-align:left'>{html.escape(self.show(rung.value))}</th>"
                 f"<td>{html.escape(self.show_interval(rung.low, rung.high))}</td>"
                 f"<td style='width:12em'>{bar}</td><td style='text-align:left'>{count}</td></tr>"
@@ -335,6 +335,11 @@ _TITLE = {"floor": "floor", "train": "train", "train_dev": "train-dev", "dev": "
 _STYLE = {MATERIAL: "bold red", UNCLEAR: "yellow", UNDETERMINED: "yellow", UNKNOWN: "yellow"}
 BAR_WIDTH = 12
 TITLE_WIDTH = 26  # characters of the ladder's first column; a longer title of the metric wraps
+
+
+def _title(rung: Rung) -> str:
+    """What a rung is called; a floor that was given is people's."""
+    return "people" if rung.name == "floor" and rung.source == "given" else _TITLE[rung.name]
 
 
 def _bar(rung: Rung, widest: float, width: int) -> str:
@@ -474,6 +479,11 @@ def diagnose(
         draws[name] = drawn
         measured[name] = from_replicates(value, drawn, len(scores[name]), bounds=possible(metric))
     noise = noise if noise is not None and metric.kind == "proportion" else {}
+    notes = []
+    if human_level is not None and floor == "people" and trivial_error and human_level >= trivial_error:
+        people, trivial = (with_unit(each, metric.unit) for each in (human_level, trivial_error))
+        notes.append(f"The human level of {people} is no better than the trivial baseline's {trivial}: it is not used.")
+        human_level = None
     by_noise = human_level is None and "train" in noise and noise["train"].known and noise["train"].low > SMALLEST_SHARE
     if by_noise:
         human_level, human_level_n, floor = noise["train"].value, noise["train"].judged, "label noise"
@@ -583,6 +593,7 @@ def diagnose(
         memorised_noise=h - e_train if floor == "label noise" and e_train < h else None,
         optimism=optimism,
         noise=dict(noise),
+        notes=tuple(notes),
     )
     return Diagnosis(**{**vars(diagnosis), "sentences": tuple(_sentences(diagnosis))})
 
