@@ -35,7 +35,7 @@ from orthogon.strategy.knobs import KNOBS
 
 PRIORS = Path(__file__).parents[1] / "src" / "orthogon" / "strategy" / "priors.json"
 SEEDS = 3
-FEWEST = 3  # steps from which a knob's logged fraction ships
+FEWEST = 6  # steps from which a knob's logged fraction ships
 
 
 @dataclass(frozen=True)

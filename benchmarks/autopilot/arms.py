@@ -31,10 +31,12 @@ class Charged(Ledger):
     """Charges what deciding takes, in seconds of the processor, at the default's seconds a run."""
 
     seconds_a_run = math.inf
+    refunded = 0.0  # runs: of a training that was made anew where the rival would have gone on with it
 
     @property
     def spent(self) -> Spent:
-        return replace(self._spent, runs=self._spent.runs + self._spent.thinking / self.seconds_a_run)
+        runs = self._spent.runs - self.refunded + self._spent.thinking / self.seconds_a_run
+        return replace(self._spent, runs=runs)
 
 
 class Arm:
@@ -51,6 +53,7 @@ class Arm:
         self.rng = np.random.default_rng([seed, 77])
         self.path: list[tuple[float, dict[str, Any], int, float]] = []
         self.decisions: list[dict[str, Any]] = []
+        self.optimism = 0.0  # of the last incumbent's dev error, where the arm says so
         self.space = space_of(trials)
         self.default = self.ledger.make(Recipe(purpose="benchmark"))
         self.ledger.seconds_a_run = max(self.default.seconds, 1e-3)
@@ -168,6 +171,70 @@ def tpe_hyperband(arm: Arm) -> None:
     tpe(arm, hyperband=True)
 
 
+def priorband(arm: Arm) -> None:
+    """NePS' PriorBand: the default as prior, 11, 33 and 100 % of the schedule. A promoted config is charged what its
+    going on costs. It needs `neural-pipeline-search` on the path (README.md).
+
+    Source: Mallik et al. 2023, arXiv:2306.12370.
+    """
+    import neps
+    from neps.optimizers import algorithms
+
+    config = arm.trials.config.model_dump(mode="json")
+    laws: dict[str, Any] = {}
+    for number, (key, parameter) in enumerate(arm.space.items()):
+        known = min(max(parameter.place(_read(config, key)), 1e-6), 1 - 1e-6)
+        laws[f"u{number}"] = neps.HPOFloat(0.0, 1.0, prior=known, prior_confidence="medium")
+    laws["share"] = neps.HPOInteger(11, 100, is_fidelity=True)
+    np.random.seed(arm.seed)
+    rivals = neps.AskAndTell(algorithms.priorband(neps.SearchSpace(laws), eta=ETA))
+    spent: dict[str, float] = {}  # by config
+    for _ in arm.while_affordable():
+        with arm.ledger.thinking():
+            asked = rivals.ask()
+        drawn = asked.config
+        overrides = {key: parameter.at(drawn[f"u{i}"]) for i, (key, parameter) in enumerate(arm.space.items())}
+        seen = {"loss": math.inf, "total": 1}
+
+        def watch(event: dict[str, Any], seen: Any = seen, share: float = drawn["share"] / 100) -> bool:
+            if event["event"] == "start":
+                seen["total"] = event["total_steps"]
+            if event["event"] != "evaluation" or event.get("dev_loss") is None:
+                return False
+            seen["loss"] = min(seen["loss"], event["dev_loss"])
+            return bool(event["step"] >= share * seen["total"] and share < 1)
+
+        before = arm.ledger._spent.runs
+        trial = arm.evaluate(overrides, watch)
+        name, cost = str(sorted(overrides.items(), key=str)), arm.ledger._spent.runs - before
+        arm.ledger.refunded += min(spent.get(name, 0.0), cost)
+        spent[name] = cost
+        loss = dev_loss(trial) if trial is not None else seen["loss"]
+        with arm.ledger.thinking():
+            rivals.tell(asked, {"objective_to_minimize": loss if math.isfinite(loss) else 1e6})
+
+
+def flaml_cfo(arm: Arm) -> None:
+    """FLAML's CFO from the default, dev loss its figure; it needs `flaml` on the path (README.md)."""
+    import flaml
+
+    names = [f"u{i}" for i in range(len(arm.space))]
+    config = arm.trials.config.model_dump(mode="json")
+    start = {n: p.place(_read(config, key)) for n, (key, p) in zip(names, arm.space.items(), strict=True)}
+    space = {name: flaml.tune.uniform(0, 1) for name in names}
+    search = flaml.CFO(metric="loss", mode="min", space=space, points_to_evaluate=[start], seed=arm.seed)
+    for number in arm.while_affordable():
+        with arm.ledger.thinking():
+            drawn = search.suggest(str(number))
+        if drawn is None:  # it has nothing to ask just now
+            continue
+        overrides = {key: p.at(drawn[n]) for n, (key, p) in zip(names, arm.space.items(), strict=True)}
+        trial = arm.default if number == 0 else arm.evaluate(overrides)
+        with arm.ledger.thinking():
+            loss = dev_loss(trial) if trial is not None else 1e6
+            search.on_trial_complete(str(number), result={"loss": loss, **{f"config/{n}": drawn[n] for n in names}})
+
+
 def _read(config: Mapping[str, Any], key: str) -> Any:
     from orthogon.strategy.knobs import read
 
@@ -212,6 +279,7 @@ def autopilot(arm: Arm, **options: Any) -> None:
     )
     pilot.append(made)
     result = made.run()
+    arm.optimism = result.optimism.optimism if result.optimism is not None else 0.0
     if result.incumbent.overrides != arm.path[-1][1]:
         error = arm.metric.error(result.incumbent.trial.scores["dev"])
         arm.path.append((arm.spent, dict(result.incumbent.overrides), 0, error))
@@ -261,6 +329,8 @@ ARMS: dict[str, Callable[[Arm], None]] = {
     "sobol": sobol,
     "tpe": tpe,
     "tpe+hyperband": tpe_hyperband,
+    "priorband": priorband,
+    "flaml": flaml_cfo,
     "autopilot": autopilot,
     "blind": blind,
     "shuffled gaps": shuffled_gaps,

@@ -19,6 +19,7 @@ from arms import ARMS, DOUBLED
 from numpy.typing import NDArray
 
 from orthogon.data.examples import Splits
+from orthogon.metrics.intervals import newcombe, z_of
 from orthogon.metrics.score import Metric
 from orthogon.project.trial import Recipe, Trials
 from orthogon.strategy.diagnosis import smallest_worth_acting_on
@@ -111,6 +112,7 @@ def judged(work: Path, task: Task, cells: Sequence[dict[str, Any]], budgets: Seq
     """arm -> errors at each budget by seed, and beside them test less dev of the last incumbent."""
     found: dict[str, dict[int, list[float]]] = {}
     optimism: dict[str, list[float]] = {}
+    honest: list[bool] = []
     for seed in sorted({cell["seed"] for cell in cells}):
         witness: Witness | None = None
         for cell in (cell for cell in cells if cell["seed"] == seed):
@@ -126,7 +128,15 @@ def judged(work: Path, task: Task, cells: Sequence[dict[str, Any]], budgets: Seq
             path = [(step[0], error) for step, error in zip(cell["path"], errors, strict=True)]
             found.setdefault(cell["arm"], {})[seed] = [at_budget(path, budget) for budget in budgets]
             optimism.setdefault(cell["arm"], []).append(errors[-1] - cell["path"][-1][3])
-    return {"curves": found, "optimism": optimism}
+            if cell["arm"] == OURS and cell["is_share"]:
+                honest.append(holds_zero(errors[-1], cell["test_size"], cell["path"][-1][3], cell["dev_size"]))
+    return {"curves": found, "optimism": optimism, "honest": honest}
+
+
+def holds_zero(test: float, n_test: int, dev: float, n_dev: int) -> bool:
+    """Whether Newcombe's 95 % interval of test less dev error contains 0."""
+    low, high = newcombe(test * n_test, n_test, dev * n_dev, n_dev, z_of(0.95))
+    return bool(low <= 0 <= high)
 
 
 def main() -> None:
@@ -140,6 +150,7 @@ def main() -> None:
     cells = [cell for cell in cells if cell["budget"] >= given.reference]
     budgets = [b for b in sorted({*BUDGETS, given.reference}) if b <= max(cell["budget"] for cell in cells)]
     tasks: dict[str, Curves] = {}
+    honest: list[bool] = []
     delta: dict[str, float] = {}
     optimism: dict[str, list[float]] = {}
     for task in TASKS[given.tasks]:
@@ -154,6 +165,7 @@ def main() -> None:
         metrics = trials_of(task, 0, given.work).task.metrics()
         metric = next(iter(metrics.values()))
         delta[task.name] = smallest_worth_acting_on(metric, float(tasks[task.name][OURS][:, 0].mean()), None)
+        honest += told["honest"]
         for arm, values in told["optimism"].items():
             optimism.setdefault(arm, []).extend(values)
     arms = [arm for arm in (*ARMS, DOUBLED) if all(arm in curves for curves in tasks.values())]
@@ -173,6 +185,7 @@ def main() -> None:
     print(
         "\ntest - dev error of the last incumbent: " + ", ".join(f"{a} {np.mean(v):+.4f}" for a, v in optimism.items())
     )
+    print(f"0 lies in the 95 % interval of test - dev error of {sum(honest)} of {len(honest)} autopilots")
     ours = [cell for cell in cells if cell["arm"] == OURS]
     thinking = [cell["spent"]["thinking"] / cell["default_seconds"] / max(cell["spent"]["runs"], 1e-9) for cell in ours]
     print(f"deciding takes {np.mean(thinking):.0%} of the autopilot's compute")

@@ -48,6 +48,9 @@ def fill(work: Path, task: Task, trials: Trials, seed: int, name: str, budget: f
         "spent": {"runs": spent.runs, "multiply_adds": spent.multiply_adds, "thinking": spent.thinking},
         "default_seconds": arm.default.seconds,
         "dev_size": len(trials.splits["dev"]),
+        "test_size": len(trials.splits["test"]),
+        "is_share": arm.metric.kind == "proportion",
+        "optimism": arm.optimism,
         "decisions": arm.decisions,
         "seconds": time.process_time() - began,
     }

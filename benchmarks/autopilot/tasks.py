@@ -224,7 +224,7 @@ def _grammar(seed: int) -> list[tuple[str, str]]:
     pairs: dict[str, str] = {}
     while len(pairs) < 2500:
         depth, text = 0, ""
-        for _ in range(rng.integers(3, 8)):
+        for _ in range(rng.integers(8, 16)):
             text += "(" if depth == 0 or rng.random() < 0.55 else ")"
             depth += 1 if text[-1] == "(" else -1
         text += ")" * depth
@@ -233,8 +233,6 @@ def _grammar(seed: int) -> list[tuple[str, str]]:
             i = rng.integers(len(text))
             text = text[:i] + ("(" if text[i] == ")" else ")") + text[i + 1 :]
         pairs.setdefault(text, "yes" if good else "no")
-        if len(pairs) > 2000 and rng.random() < 0.001:
-            break
     return list(pairs.items())
 
 

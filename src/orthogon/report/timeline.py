@@ -82,11 +82,13 @@ def timeline(rows: Sequence[Mapping[str, Any]], unit: str, current: str) -> list
 def _gains(outcome: Mapping[str, Any]) -> list[Bar]:
     unit = str(outcome.get("unit", "%"))
     values = []
-    for name, gain, tone in (("at most", outcome.get("expected"), "quiet"), ("measured", outcome.get("measured"), "")):
+    told = (("at most", "expected", "quiet"), ("expected", "likely", "quiet"), ("measured", "measured", ""))
+    for name, key, tone in told:
+        gain = outcome.get(key)
         if gain:
             low, high = _real(gain.get("low")), _real(gain.get("high"))
             values.append(Value(name, _real(gain.get("value")), low, high, tone=tone))
-    return bars(values, unit, signed=True) if len(values) == 2 else []
+    return bars(values, unit, signed=True) if len(values) > 1 else []
 
 
 def _moved(outcome: Mapping[str, Any]) -> list[tuple[str, str, bool, bool]]:

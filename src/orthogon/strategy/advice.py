@@ -151,7 +151,7 @@ def ranked(
     gap = diagnosis.gap(cause)
     share = gap.value if gap is not None and diagnosis.unit == "%" else 0.0  # thresholds on a gap are in points
     size = _size(diagnosis, cause)
-    found: list[tuple[bool, Step]] = []
+    found: list[tuple[int, Step]] = []
     for knob in knobs_for(cause):
         changes = knob.change(config, share)
         if (

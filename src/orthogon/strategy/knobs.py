@@ -40,7 +40,7 @@ MOST_DROPOUT, MOST_WEIGHT_DECAY = 0.5, 1.0
 STILL_FALLING = 0.03  # fall of a loss from one tenth of the training to the next; less is a plateau
 STILL_BEST = 0.01  # by which the last evaluation beats all before where a budget cut the training off
 OSCILLATES = 0.25  # share of the evaluations at which train's loss rose, from which the rate is called too high
-CREEPS = 0.5  # share of the first loss that is left after half of the training, from which the rate is called too low
+CREEPS = 0.7  # share of the first loss that is left after half of the training, from which the rate is called too low
 MORE_UPDATES = "longer training"  # the knob
 TRAIN_DEV_SHARE = 0.1  # of train, where the data are ordered in time
 
