@@ -247,12 +247,15 @@ def report(cells: Mapping[str, Mapping[str, Any]], say: Callable[[str], None] = 
                     arms.setdefault(f"{arm}, not widened", []).append(
                         (truth, float(low <= truth <= high), horizon.likely)
                     )
+        said = math.isfinite(arms["ours"][-1][2])
         for arm, value in (
             ("pow2", straight(told, 99)),
             ("pow2 last 4", straight(told, 4)),
             ("no change", now),
         ):
             arms.setdefault(arm, []).append((truth, None, value))
+            if said:
+                arms.setdefault(f"{arm}, where ours says", []).append((truth, None, value))
     say(f"\n{'arm':24}{'said':>6}{'covered':>9}{'covered or refused':>20}{'mean |error|':>14}{'in log':>8}")
     for arm, rows in sorted(arms.items()):
         given = [row for row in rows if math.isfinite(row[2])]

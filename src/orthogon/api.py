@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -36,7 +37,7 @@ from orthogon.shown import Shown
 from orthogon.strategy import advice, chain, error_analysis, eyeball, human, ideas, mistakes, relabel
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.ceilings import Ceilings
-from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, Diagnosis, diagnose
+from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT, VARIANCE, Diagnosis, diagnose
 from orthogon.strategy.eyeball import Halves
 from orthogon.strategy.general import GeneralTable, general_table
 from orthogon.strategy.human import People
@@ -69,7 +70,9 @@ if TYPE_CHECKING:
 
 WORST_IN_REPORT = 24
 LOOKS_IN_REPORT = 6
-CURVE_FILES = {"data": "curve.json", "width": "curve-width.json"}  # in derived/, by what grows
+CHEAP_SECONDS = 20.0  # that a learning curve may take without being asked for
+CURVE_TRAININGS = 19  # of a curve: 7 points, 3 each, 1 at the end
+CURVE_FILES: dict[By, str] = {"data": "curve.json", "width": "curve-width.json"}  # in derived/, by what grows
 ROWS_FOR_IMPORTANCE = 2000
 
 
@@ -317,6 +320,18 @@ class Run(run_folder.Run):
         write_json(self.derived / CURVE_FILES[by], found.to_dict())
         self.__dict__.pop("_report_data", None)
         return found
+
+    def curve_if_cheap(self, listen: Listener | None = None) -> LearningCurve | None:
+        """The curve where variance limits the run and drawing it takes seconds: what `start` does by itself.
+
+        Cheap is up to `CHEAP_SECONDS` for all its trainings, by what the run's own took. None where it was not drawn.
+        """
+        history = self.history()
+        if not self.finished or self.members or not history or VARIANCE not in self.diagnose().causes:
+            return None
+        if CURVE_TRAININGS * float(history[-1].get("seconds", math.inf)) > CHEAP_SECONDS:
+            return None
+        return self.curve("data", workers=1, listen=listen)
 
     def kept_curve(self, by: By = "data") -> LearningCurve | None:
         """The curve that `curve` drew last; None where it drew none."""
@@ -877,6 +892,7 @@ class Run(run_folder.Run):
             logbook=self._logbook(),
             examples=examples,
             shift=self._shift_shown(),
+            growth=[curve for by in CURVE_FILES if (curve := self.kept_curve(by)) is not None],
         )
         self.__dict__["_report_data"] = data
         return data

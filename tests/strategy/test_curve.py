@@ -232,3 +232,18 @@ def test_bad_flags_say_what_to_do(run: og.api.Run, capsys: pytest.CaptureFixture
     told = capsys.readouterr().err
     assert "--reach 0.1" in told
     assert "--curve" in told
+
+
+def test_a_curve_is_drawn_unasked_only_where_variance_limits_and_it_is_cheap(
+    run: og.api.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(og.api.Run, "curve", lambda self, by, **_: drawn.append(by))
+    right, wrong = (Scores({"wrong": np.full(400, each, np.int64)}, np.arange(400)) for each in (0, 1))
+    for dev, cheap, expected in ((wrong, 1e6, ["data"]), (wrong, 0.0, []), (right, 1e6, [])):
+        drawn.clear()
+        diagnosis = diagnose({"train": right, "dev": dev}, ERROR)
+        monkeypatch.setattr(og.api.Run, "diagnose", lambda self, found=diagnosis: found)
+        monkeypatch.setattr(og.api, "CHEAP_SECONDS", cheap)
+        run.curve_if_cheap()
+        assert drawn == expected

@@ -59,4 +59,6 @@ def run(
             project=project,
             listen=progress,
         )
+        if made.finished and not as_json:
+            made.curve_if_cheap(listen=progress)
     finish(made, console(), examples=not no_examples, as_json=as_json)

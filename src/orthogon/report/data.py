@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.data.examples import Finding
     from orthogon.report.shift import ShiftShown
     from orthogon.strategy.advice import Step
+    from orthogon.strategy.curve import LearningCurve
     from orthogon.strategy.diagnosis import Diagnosis, Rung
     from orthogon.strategy.mistakes import Mistakes
     from orthogon.tasks.task import Card, Importance
@@ -78,6 +79,7 @@ class ReportData:
         test_looks: how often the test set has been scored in this project.
         logbook: rows of the project's runs: run, when, what, error (0-best), outcome (of a step, as plain values).
         shift: how dev differs from train, where that was studied.
+        growth: error against examples, and against width, where these curves were drawn.
         examples: False leaves the user's pictures, rows, strings and places in their files out.
     """
 
@@ -112,6 +114,7 @@ class ReportData:
     logbook: Sequence[Mapping[str, Any]] = ()
     examples: bool = True
     shift: ShiftShown | None = None
+    growth: Sequence[LearningCurve] = ()
 
     @property
     def error_title(self) -> str:

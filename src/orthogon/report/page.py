@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from orthogon.report import pictures, plots, shift, words
+from orthogon.report import growth, pictures, plots, shift, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
 from orthogon.report.render import TAKE, clip, flatten, render
@@ -59,6 +59,7 @@ def page(data: ReportData) -> str:
         "coverage_note": _coverage_note(mistakes),
         "importances": _importances(data),
         "sizes": _sizes(data),
+        "growth": growth.section(data.growth),
         "shift": shift.section(data.shift, unit, data.examples),
         "findings": _findings(data),
         "timeline": timeline(data.logbook, unit, data.run),
@@ -105,6 +106,7 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("next", "Next steps", s["steps"] or data.healthy),
         ("figures", "How good", s["baselines"] or s["figures"]),
         ("curves", "Learning", s["curves"] or data.ending),
+        ("growth", "More data", s["growth"]),
         ("mistakes", "Mistakes", s["confusion"] or s["pairs"] or s["agreement"] or s["per_class"] or s["per_group"]),
         ("sureness", "Sureness", s["calibration"] or s["coverage"]),
         ("worst", "Worst cases", s["cases"]),

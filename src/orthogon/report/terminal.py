@@ -39,7 +39,7 @@ TINY = 16  # pixels: pictures up to here are drawn without colour too; larger on
 def screen(data: ReportData) -> RenderableType:
     """Everything worth a first look, at most about 45 lines."""
     blocks: list[RenderableType] = []
-    for part in (_network_line(data), _ladder(data), _mistakes(data), _steps(data), _where(data)):
+    for part in (_network_line(data), _ladder(data), _growth(data), _mistakes(data), _steps(data), _where(data)):
         if part is not None:
             blocks += [Text(), part] if blocks else [part]
     return Group(*blocks)
@@ -59,6 +59,12 @@ def _network_line(data: ReportData) -> RenderableType | None:
     if best is not None and best.error.value < rung.value:
         line.append(f"\nThe network does not earn its keep yet: {best.name} does better.", style="yellow")
     return line
+
+
+def _growth(data: ReportData) -> RenderableType | None:
+    """What twice the data would bring, where a curve was drawn and carries that far."""
+    told = [curve.sentences()[0] for curve in data.growth if curve.horizons]
+    return Text(" ".join(told)) if told else None
 
 
 def _ladder(data: ReportData) -> RenderableType | None:

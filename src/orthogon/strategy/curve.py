@@ -385,9 +385,7 @@ def judge(
     if not said.horizons:
         causes.append(_of_back_tests(said, curve))
     elif said.farthest < 4:
-        causes.append(
-            f"Beyond {said.farthest:g} times nothing is said: cut at a quarter, the curve did not foretell its end."
-        )
+        causes.append(_why_no_farther(said))
     return replace(curve, forecast=said, causes=tuple(causes))
 
 
@@ -451,6 +449,16 @@ def falls(points: Sequence[Measured], num_units: int | None, draws: int = 2000) 
     drawn = best + sd * rng.standard_normal((draws, len(errors)))
     again = np.array([isotonic_regression(row, weights=1 / sd**2, increasing=False).x for row in drawn])
     return float(np.mean(np.sum(((drawn - again) / sd) ** 2, axis=1) >= seen))
+
+
+def _why_no_farther(said: Forecast) -> str:
+    """Why nothing is said beyond the farthest horizon."""
+    failed = next((test.times for test in said.back_tests if not test.passed), None)
+    limit = f"Beyond {said.farthest:g} times nothing is said: "
+    if failed is None:
+        return limit + "too few points lie near the curve's beginning to test it."
+    part = {3.0: "a third", 4.0: "a quarter"}.get(failed, f"1/{failed:g}")
+    return f"{limit}cut at {part}, the curve did not foretell its own end."
 
 
 def _of_back_tests(said: Forecast, curve: LearningCurve) -> str:
