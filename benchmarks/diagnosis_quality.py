@@ -36,6 +36,8 @@ from orthogon.strategy.diagnosis import (
     MATERIAL,
     MISMATCH,
     SMALL_DEV,
+    UNCLEAR,
+    UNDETERMINED,
     VARIANCE,
     Diagnosis,
     diagnose,
@@ -99,13 +101,20 @@ def digits(seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 @cache  # P1, P8 and P9 judge one net on three dev sets
 def trained(
-    hidden: tuple[int, ...], lr: float, epochs: int, augment: float, dropout: float, num_train: int, seed: int
+    hidden: tuple[int, ...],
+    lr: float,
+    epochs: int,
+    augment: float,
+    dropout: float,
+    num_train: int,
+    seed: int,
+    luck: int | None = None,
 ) -> nn.Sequential:
-    """A net trained on the first `num_train` digits of the seed's order."""
+    """A net trained on the first `num_train` digits of the seed's order; luck: of weights and order."""
     x, y, order = digits(seed)
     x_train, y_train = x[order[:num_train]], y[order[:num_train]]
-    torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed if luck is None else luck)
+    generator = torch.Generator().manual_seed(seed if luck is None else luck)
     layers: list[nn.Module] = []
     widths = [64, *hidden]
     for n_in, n_out in pairwise(widths):
@@ -123,9 +132,9 @@ def trained(
     return net.eval()
 
 
-def train_and_score(plant: Plant, seed: int) -> dict[str, Scores]:
+def train_and_score(plant: Plant, seed: int, luck: int | None = None) -> dict[str, Scores]:
     """Train a net on a fresh split of the digits and score it on every part."""
-    net = trained(plant.hidden, plant.lr, plant.epochs, plant.augment, plant.dropout, plant.sizes[0], seed)
+    net = trained(plant.hidden, plant.lr, plant.epochs, plant.augment, plant.dropout, plant.sizes[0], seed, luck)
     x, y, order = digits(seed)
     parts = torch.split(order[: sum(plant.sizes)], list(plant.sizes))
     if plant.shifted:
@@ -182,6 +191,35 @@ def probed(plant: Plant, seed: int) -> Probes:
 
     bias = diagnosed(plant, seed)[0]
     return probe(train, bias.rung("train").value, plant.epochs * per_epoch, bias.smallest_gap)
+
+
+# -- P24: one split, five seeds of training ---------------------------------------------------------------------------
+
+# On the edge: variance near delta, where a verdict is most easily another by luck.
+STABLE: Mapping[str, Plant] = {
+    **{name: PLANTS[name] for name in ("P1", "P2", "P5")},
+    "edge": Plant("plain net, 200 examples", VARIANCE, 0.8, hidden=(64,), epochs=80, sizes=(200, 250, 350, 397)),
+    "edge 2": Plant("plain net, 800 examples", VARIANCE, 0.8, hidden=(64,), epochs=40, sizes=(800, 250, 350, 397)),
+}
+OPEN = (UNDETERMINED, UNCLEAR)  # verdicts that say that the figures cannot tell
+
+
+def stability(plant: Plant, seed: int, seeds: int = 5) -> tuple[int, list[str], Diagnosis]:
+    """Of runs that differ in the seed of training alone: how many agree; what each says first; all together.
+
+    Runs agree on a cause where each names it first, or says of that gap that its size or presence is open: "material"
+    in one and "real, size unclear" in another is no contradiction, "material" and "negligible" is.
+    """
+    scores = [train_and_score(plant, seed, luck) for luck in range(seeds)]
+    scores = [{name: s for name, s in each.items() if name != "train_dev"} for each in scores]
+    found = [diagnose(each, METRIC) for each in scores]
+    primaries = [d.primary for d in found]
+
+    def agreeing(cause: str) -> int:
+        gaps = [(d, d.gap(cause)) for d in found]
+        return sum(d.primary == cause or (gap is not None and gap.verdict in OPEN) for d, gap in gaps)
+
+    return max(map(agreeing, primaries)), primaries, diagnose(scores[0], METRIC, seeds=scores)
 
 
 # -- P23: coverage and false alarms, the same formulas over many draws at once ------------------------------------
@@ -308,6 +346,14 @@ def main(say: Callable[[str], None] = print) -> None:
             f"{name:4}{PLANTS[name].title:36}{expected:19}{f'{right}/{len(told)}':>6}   train, A, B: {figures}"
             f"   {trainings:.0f} trainings, rates x {', '.join(rates)}, {time.perf_counter() - start:.0f} s"
         )
+    say("\nP24  one split, seeds 0-4 of training: agreeing or stated open, first verdict of each, of all together")
+    for name, plant in STABLE.items():
+        for split in range(FIRST_SEED, FIRST_SEED + 2):
+            agree, primaries, together = stability(plant, split)
+            say(
+                f"     {name:7}{plant.title:26}{agree}/{len(primaries)}  {', '.join(primaries)}; "
+                f"all: {together.primary}"
+            )
     say(f"\nP23  {arguments.draws} draws, coverage at 95 % (bias, variance, mismatch, overfit); false material")
     for name, (errors, sizes) in SITUATIONS.items():
         c = coverage(errors, sizes, arguments.draws)

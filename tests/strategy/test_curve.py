@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,10 @@ from orthogon.strategy import curve as study
 from orthogon.strategy.advice import OF_SUB_CAUSE
 from orthogon.strategy.curve import LearningCurve, Measured, falls, judge
 from orthogon.strategy.diagnosis import diagnose
+from orthogon.strategy.floor import Noise
 from orthogon.strategy.knobs import read
 from orthogon.strategy.probes import OPTIMISATION
-from orthogon.strategy.retrain import probe_run
+from orthogon.strategy.retrain import noise_floor, probe_run
 
 ERROR = classification_metrics(["a", "b"])["error"]
 
@@ -111,6 +113,15 @@ def test_a_floor_of_noise_bounds_what_data_can_bring() -> None:
     assert bounded.twice is not None
     assert bounded.twice.most < free.twice.most
     assert bounded.twice.likely > 0.15
+
+
+def test_wrong_labels_in_dev_are_that_floor_and_people_are_not() -> None:
+    right = Scores({"wrong": np.zeros(400, np.int64)}, np.arange(400))
+    by_people = diagnose({"train": right, "dev": right}, ERROR, human_level=0.1)
+    assert noise_floor(by_people, ERROR) == 0
+    for known, expected in ((True, 0.12), (False, 0.0)):
+        noise = Noise(0.15, 0.12, 0.18, 400, known, "a plateau.", 0.2)
+        assert noise_floor(replace(by_people, noise={"dev": noise}), ERROR) == expected
 
 
 def test_an_error_in_a_unit_is_foretold_in_that_unit() -> None:

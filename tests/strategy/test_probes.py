@@ -41,6 +41,15 @@ def test_a_rate_far_off_is_found_by_walking_on() -> None:
     assert {setting.updates for setting in asked[:-1]} == {750}
 
 
+def test_where_no_rate_trains_luck_does_not_lead_the_race_away() -> None:
+    """At chance level the highest of three rates happens to be best; what trains lies the other way."""
+    train, asked = lab(lambda s: 0.05 if s.lr_times < 0.05 else 0.9 - 0.005 * math.log(s.lr_times))
+    found = probe(train, 0.9, 1000, 0.08)
+    assert found.lr_same <= 1 / 27
+    assert found.sub_cause == OPTIMISATION
+    assert len(asked) <= 3 + 6 + 1
+
+
 def test_what_only_width_takes_away_is_capacity() -> None:
     train, asked = lab(lambda s: 0.4 - 0.02 * (s.updates > 1000) if s.width_times == 1 else 0.05)
     found = probe(train, 0.4, 1000, 0.02)

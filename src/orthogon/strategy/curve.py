@@ -327,7 +327,6 @@ def _recipe(trials: Trials, overrides: Mapping[str, Any], train: Ids, r: int) ->
     )
 
 
-START_SECONDS = 8.0  # that a worker process takes before it trains
 MANY_SECONDS = 60.0  # of work from which on several processes pay
 
 

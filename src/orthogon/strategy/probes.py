@@ -10,8 +10,9 @@ rate and more updates do it alone. Else it was capacity. Where A alone takes awa
 dear one, cannot change that and is not trained. Where neither takes away what is worth acting on, the probes
 cannot say, and the cause lies elsewhere: in the features, in the labels, or in what the floor is taken to be.
 
-Each race tries {1/3, 1, 3} times the rate; while the best lies at an edge it goes on in that direction.
-Differs from the strategy's first form in that: three rates around 0.5 are all hopeless, and the race must walk on.
+Each race tries {1/3, 1, 3} times the rate. While the best lies at an edge it goes on in that direction; where all do
+alike, none trains and which is best is luck, and it goes on in both. With Adam at 0.5, three rates around it are all
+hopeless.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 OPTIMISATION, CAPACITY = "optimisation", "capacity"
 STEP = 3.0  # between two learning rates of a race
-MOST_STEPS = 6  # that a race walks in one direction: 3^6 = 729 times
+MOST_STEPS = 6  # that a race goes on
 LONGER = 3  # times the updates of the run, and at least
 LEAST_UPDATES = 600  # in the longer training, and
 RACE_SHARE = 0.25  # of the longer training that each rate of a race gets
@@ -139,11 +140,15 @@ def probe(train: Train, train_error: float, updates: int, smallest_gap: float, u
         for times, error in zip(found, train([Setting(race, t, width) for t in found]), strict=True):
             found[times] = error
         count += len(found)
-        for _ in range(MOST_STEPS - 1):
+        for step in range(MOST_STEPS):
             best = min(found, key=lambda t: (found[t], abs(math.log(t))))
-            if best not in (min(found), max(found)) or found[best] == 0:
+            if max(found.values()) - found[best] < smallest_gap and found[best] > 0:
+                down = step % 2 == 0  # none trains, or all do as well: which is best is luck, and both ways are open
+            elif best in (min(found), max(found)) and found[best] > 0:
+                down = best == min(found)
+            else:
                 break
-            following = best / STEP if best == min(found) else best * STEP
+            following = min(found) / STEP if down else max(found) * STEP
             found[following] = train([Setting(race, following, width)])[0]
             count += 1
         return min(found, key=lambda t: (found[t], abs(math.log(t))))

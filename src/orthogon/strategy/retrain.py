@@ -66,8 +66,17 @@ def curve_of_run(
         steps=run.info["steps"],
         seconds=seconds,
         smallest_gap=diagnosis.smallest_gap,
-        floor=diagnosis.rung("floor").value,
+        floor=noise_floor(diagnosis, metric),
     )
+
+
+def noise_floor(diagnosis: Diagnosis, metric: Metric) -> float:
+    """The error that no data gets below: wrong labels in dev, where they were studied and are known; at their least.
+
+    People's error is no such floor: a network may pass it.
+    """
+    noise = diagnosis.noise.get("dev")
+    return noise.low if noise is not None and noise.known and metric.kind == "proportion" else 0.0
 
 
 def probe_run(run: Run, diagnosis: Diagnosis, metric: Metric, listen: Listen | None = None) -> probes.Probes:
