@@ -216,7 +216,7 @@ def studied(kind: str, seed: int) -> Study:
 
 # -- two real domains, through the product ------------------------------------------------------------------------
 
-NUM_EACH = 1500  # of each domain
+NUM_EACH = 1000  # of each domain
 PAIRS = {  # what is known of each pair beforehand
     ("mnist", "usps"): "USPS: thinner, smaller, fainter ink; MNIST: bold, filling the frame",
     ("usps", "mnist"): "the same, the other way round",
@@ -267,7 +267,7 @@ def real(say: Callable[[str], None]) -> None:
                         part = parts[domain][int(rng.integers(3))]
                         lines += [f"{row},{part}"] if part else []
                     source.write_text("\n".join(lines) + "\n")
-                sets = [f"data.target_domain={target}", "training.epochs=5", "data.train_dev=400"]
+                sets = [f"data.target_domain={target}", "training.epochs=4", "data.train_dev=300"]
                 if not used:
                     sets[0] = "data.split_seed=0"
                 start = time.perf_counter()

@@ -273,3 +273,14 @@ def test_data_that_is_gone_is_told(harmless: og.Run, tmp_path: Path) -> None:
             og.load(project=harmless.project.folder).shift()
     finally:
         source.write_text(kept)
+
+
+def test_several_targets_and_copies_that_stay_in_one_part_are_no_shift(tmp_path: Path) -> None:
+    """Of 77 different rows each has copies, all in one part: a classifier that met a copy would know its part."""
+    rows = [f"{i % 7},{(i * 37) % 11},{'pq'[i % 2]},{'rs'[(i // 2) % 2]}" for i in range(400)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,y1,y2", *rows]) + "\n")
+    run = og.start(tmp_path / "t.csv", ["y1", "y2"], project=tmp_path / "p", sets=["training.epochs=1", "task.width=8"])
+    found = run.shift()
+    assert not found.domains.apart
+    assert found.answers is not None
+    assert found.note == ""

@@ -422,19 +422,24 @@ def _inputs(x: Floats) -> Floats:
 
 
 def compare_answers(
-    reference: Answers, target: Answers, classes: Sequence[str], seen: bool, truths: tuple[Any, Any] | None = None
+    reference: Answers,
+    target: Answers,
+    classes: Sequence[str],
+    seen: bool,
+    truths: tuple[Any, Any] | None = None,
+    names: Sequence[str] = (),
 ) -> AnswerShift:
     """Whether the network answers otherwise on the target than on the reference.
 
     Args:
         classes: names of the classes; empty for values and strings.
         seen: the network was trained on the reference. Then only what it answers is compared, not how sure it is.
-        truths: true classes of both sides.
+        truths: true classes of both sides. names: of several targets.
     """
     from orthogon.data.split import differ
 
-    a, b = ({"answer": np.asarray(side.values["answer"])} for side in (reference, target))
-    if not classes and a["answer"].dtype.kind == "U":
+    a, b = (_by_target(np.asarray(side.values["answer"]), names) for side in (reference, target))
+    if "answer" in a and not classes and a["answer"].dtype.kind == "U":
         a, b = ({"length": np.char.str_len(side["answer"]).astype(float)} for side in (a, b))
     for name, values in reference.values.items():
         if not seen and name in ("probs", "confidence") and name in target.values:
@@ -465,6 +470,14 @@ def compare_answers(
         }
         shares["classes"] = tuple(classes)
     return AnswerShift(p, bool(real), detail, **shares)
+
+
+def _by_target(answers: NDArray[Any], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The answers (n,), or those of each target of several (n, targets), by name."""
+    if answers.ndim == 1:
+        return {"answer": answers}
+    named = names if len(names) == answers.shape[1] else [str(k + 1) for k in range(answers.shape[1])]
+    return {f'answer for "{name}"': answers[:, k] for k, name in enumerate(named)}
 
 
 def label_weights(confusion: NDArray[Any], target_answers: NDArray[Any]) -> Floats:
@@ -534,7 +547,12 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
         network = run.network() if held_out else _untrained(run)
         seen = "what the network makes of each input" if held_out else "what the network made of it before training"
         features = [task.features(network, examples.take(ids)) for ids in (a, b)]
-        groups = (None, None) if examples.groups is None else (examples.groups[a], examples.groups[b])
+        # copies stay in one part, which is no difference: the classifier must not meet one it was fitted on
+        groups = (
+            (examples.take(a).content_keys(), examples.take(b).content_keys())
+            if examples.groups is None
+            else (examples.groups[a], examples.groups[b])
+        )
         area, low, high, odds_a, odds_b = tell_apart(features[0], features[1], groups, seed)
 
         def first(ids: NDArray[np.int64], odds: Floats, sign: int) -> tuple[int, ...]:
@@ -549,13 +567,13 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
     source = "train_dev" if held_out else "train"
     if source in run.splits():
         mine = _only(run.answers(source), general(run.answers(source).ids))
-        classes = task.class_names()
+        classes, names = task.class_names(), list(getattr(examples, "target_columns", ()))
         truths = None
         if classes:
             every = examples.targets()
             truths = every[mine.ids], every[run.answers("dev").ids]
         if min(len(mine), len(dev)) >= FEWEST:
-            answers = compare_answers(mine, run.answers("dev"), classes, not held_out, truths)
+            answers = compare_answers(mine, run.answers("dev"), classes, not held_out, truths, names)
 
     gap = next((gap for name in (MISMATCH, UNSPLIT) if (gap := diagnosis.gap(name)) is not None), None)
     shift = Shift(
