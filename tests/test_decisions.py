@@ -1,4 +1,4 @@
-"""The examples of decisions run, and show what they say: a fast form where that takes seconds, the whole where minutes."""
+"""The examples of decisions run, and show what they say: a fast form of seconds, the whole where it takes minutes."""
 
 from __future__ import annotations
 
