@@ -76,7 +76,7 @@ class Arm:
         seed = self.trials.config.seed + offset if offset else None
         try:
             trial = self.ledger.make(Recipe(dict(overrides), seed=seed, purpose="benchmark"), watch)
-        except OrthogonError:
+        except (OrthogonError, RuntimeError, ValueError):  # such as a last batch of one before a batch norm
             return None
         if trial.status == "stopped":
             return None

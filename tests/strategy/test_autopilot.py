@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,9 +18,11 @@ import orthogon as og
 from orthogon.errors import RunError, UsageError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
+from orthogon.project.trial import Recipe
 from orthogon.run.lock import at_work
 from orthogon.strategy.autopilot import nothing_left, open_gaps, yours
 from orthogon.strategy.diagnosis import BIAS, MISMATCH, VARIANCE, Diagnosis, diagnose
+from orthogon.strategy.ledger import Ledger
 
 ERROR = classification_metrics(["no", "yes"])["error"]
 SLOW = ["task.width=4", "training.epochs=6", "data.train_fraction=0.2", "training.preflight=false"]
@@ -76,6 +79,22 @@ def test_it_stops_where_nothing_is_left_and_says_so(tmp_path: Path) -> None:
 def quick(tmp_path_factory: pytest.TempPathFactory) -> og.Run:
     folder = tmp_path_factory.mktemp("quick") / "iris"
     return og.start("iris", project=folder, sets=["training.epochs=2", "task.members=2", "training.preflight=false"])
+
+
+def test_a_trial_that_breaks_is_written_down_and_the_next_one_taken(
+    quick: og.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, recipe: Recipe, watch: object = None) -> None:
+        raise ValueError("Expected more than 1 value per channel\nand a second line")
+
+    monkeypatch.setattr(Ledger, "make", broken)
+    left, flight = quick.autopilot("3runs", seed=5)
+    tried = [decision for decision in flight.result.decisions if decision.verdict]
+    assert 1 < len(tried) <= 8
+    assert {decision.verdict for decision in tried} == {"failed"}
+    assert tried[0].sentence.endswith("It failed: Expected more than 1 value per channel")
+    assert left.id == quick.id
+    shutil.rmtree(quick.project.folder / "autopilot")
 
 
 @pytest.mark.parametrize("budget", ["0runs", "a while"])

@@ -86,6 +86,7 @@ def test_the_chain_of_a_run_is_read_from_its_diagnosis() -> None:
     assert broken_in(fine) is None
     assert broken_in(fine, real_world=False) is CHAIN[3]
     assert in_words(diagnosed(0.001, 0.10)) == "fit train ✓ → fit dev ✗"
+    assert in_words(diagnosed(0.02, 0.03, n=100)).startswith("fit train ? → fit dev ?")  # 100 examples cannot tell
     assert in_words(fine).endswith("fit test ✓ → do well in the real world ?")
     assert in_words(fine, real_world=False).endswith("do well in the real world ✗")
 

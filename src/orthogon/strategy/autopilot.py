@@ -63,6 +63,9 @@ MOVED = 0.5  # chance that a parameter moves, near the incumbent
 NOT_FOR_TRIALS = ("learning-rate race",)  # its race is not counted in updates; the rates are tried as trials instead
 ENDINGS = {"finished": "finished", "patience": "patience", "budget": "budget"}
 
+FAILURES = (OrthogonError, RuntimeError, ValueError)  # of one trial, such as a last batch of one before a batch norm
+MOST_FAILURES = 8  # in a row, from which on it is no accident
+
 LOSS = mean_metric("loss", "dev loss", "loss")
 
 Judge = Callable[[Mapping[str, Scores]], Diagnosis]
@@ -176,6 +179,10 @@ class Autopilot:
             if self._left() <= 0:
                 stopped = f"The budget of {self.budget} is spent."
                 break
+            last = [decision for decision in self.decisions if decision.verdict][-MOST_FAILURES:]
+            if len(last) == MOST_FAILURES and all(decision.verdict == "failed" for decision in last):
+                stopped = f"{MOST_FAILURES} trials in a row failed."
+                break
             if self.stops:
                 stopped = nothing_left(self.diagnosis)
                 if stopped:
@@ -278,8 +285,8 @@ class Autopilot:
         before, why = self.incumbent, self._why(step)
         try:
             trial = self._try(overrides, step.title)
-        except OrthogonError as error:
-            self._say(step.title, f"{why} It failed: {error.what}", "failed", step)
+        except FAILURES as error:
+            self._say(step.title, f"{why} It failed: {_reason(error)}", "failed", step)
             self.refused.add((step.knob, step.gap))
             return False
         if trial.status == "stopped":
@@ -413,9 +420,9 @@ class Autopilot:
         merged = {**self.incumbent.overrides, **overrides}
         try:
             trial = self._try(merged, title)
-        except OrthogonError as error:
+        except FAILURES as error:
             self.seen.add(self._key(merged))
-            self._say(title, f"Search: {title}. It failed: {error.what}", "failed")
+            self._say(title, f"Search: {title}. It failed: {_reason(error)}", "failed")
             return False
         if trial.status == "stopped":
             self._say(title, f"Search: {title}. {self._ended(trial)}", "ended early", overrides=overrides)
@@ -574,6 +581,10 @@ def yours(diagnosis: Diagnosis) -> str:
     if not names:
         return ""
     return f"What would help now is yours to bring: {', '.join(names)}."
+
+
+def _reason(error: Exception) -> str:
+    return error.what if isinstance(error, OrthogonError) else (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _error_of(estimate: Estimate) -> float:

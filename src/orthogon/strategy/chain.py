@@ -12,10 +12,11 @@ from orthogon.strategy.diagnosis import (
     BIAS,
     DRIFT,
     HARDER_TEST,
-    MATERIAL,
     MISMATCH,
     OVERFIT,
     UNCLEAR,
+    UNDETERMINED,
+    UNKNOWN,
     UNSPLIT,
     VARIANCE,
     Diagnosis,
@@ -51,9 +52,13 @@ def first_broken(train: bool, dev: bool, test: bool, real_world: bool) -> Link |
 
 
 def holds(diagnosis: Diagnosis, link: Link) -> bool:
-    """Whether no gap of the link is surely there; the real world no diagnosis can see."""
-    broken = {gap.name for gap in diagnosis.gaps if gap.verdict in (MATERIAL, UNCLEAR)} | set(diagnosis.causes)
-    return not broken.intersection(link.gaps)
+    """Whether none of its gaps is shown to be worth acting on; the real world no diagnosis can see."""
+    return not set(diagnosis.causes).intersection(link.gaps)
+
+
+def doubtful(diagnosis: Diagnosis, link: Link) -> bool:
+    """Whether it cannot be told if the link holds."""
+    return any(gap.name in link.gaps and gap.verdict in (UNCLEAR, UNDETERMINED, UNKNOWN) for gap in diagnosis.gaps)
 
 
 def broken_in(diagnosis: Diagnosis, real_world: bool = True) -> Link | None:
@@ -63,11 +68,11 @@ def broken_in(diagnosis: Diagnosis, real_world: bool = True) -> Link | None:
 
 
 def in_words(diagnosis: Diagnosis, real_world: bool = True) -> str:
-    """Such as "fit train ✓ → fit dev ✗": up to the first broken link, later ones wait."""
+    """Such as "fit train ✓ → fit dev ✗": up to the first broken link, later ones wait; "?" where none can tell."""
     said = []
     for link, ok in zip(CHAIN, [*(holds(diagnosis, link) for link in CHAIN[:3]), real_world], strict=True):
-        unseen = link is CHAIN[3] and real_world
-        said.append(f"{link.name} {'?' if unseen else '✓' if ok else '✗'}")
+        untold = (link is CHAIN[3] and real_world) or (ok and doubtful(diagnosis, link))
+        said.append(f"{link.name} {'?' if untold else '✓' if ok else '✗'}")
         if not ok:
             break
     return " → ".join(said)
