@@ -284,3 +284,25 @@ def test_several_targets_and_copies_that_stay_in_one_part_are_no_shift(tmp_path:
     assert not found.domains.apart
     assert found.answers is not None
     assert found.note == ""
+
+
+def test_the_difference_that_costs_is_named_beside_the_largest(tmp_path: Path) -> None:
+    """Age differs most and harms nothing; the east, rare in train, buys by another rule and has the higher error."""
+    rng = np.random.default_rng(0)
+    rows = ["shop,age,region,visits,buys"]
+    for shop, n, mix in (("web", 1400, (0.6, 0.3, 0.1)), ("street", 900, (0.2, 0.3, 0.5))):
+        regions = rng.choice(["north", "south", "east"], n, p=mix)
+        visits = rng.poisson(3, n)
+        buys = (visits > 2) ^ ((regions == "east") & (rng.random(n) < 0.8))
+        ages = rng.normal(48 if shop == "street" else 40, 5, n)
+        rows += [
+            f"{shop},{a:.2f},{r},{v},{'yes' if b else 'no'}"
+            for a, r, v, b in zip(ages, regions, visits, buys, strict=True)
+        ]
+    (tmp_path / "shops.csv").write_text("\n".join(rows) + "\n")
+    run = og.start(tmp_path / "shops.csv", "buys", project=tmp_path / "p", sets=[*SETS[:3], "training.epochs=10"])
+    found = run.shift()
+    assert [each.name for each in found.traits] == ["age", "region"]
+    assert [each.costs for each in found.traits] == [False, True]
+    assert "(the unusual in region has the higher error)" in found.note
+    assert found.traits[1].error_outside.value > found.traits[1].error_inside.value + 0.1

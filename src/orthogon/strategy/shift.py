@@ -275,7 +275,8 @@ def _described(
         a, b = x[np.isfinite(x)], y[np.isfinite(y)]
         low, high = np.percentile(a, USUAL)
         unusual = np.isfinite(y) & ((y < low) | (y > high))
-        first, last = map(float, np.percentile(np.concatenate([a, b]), [0.5, 99.5]))
+        ends = np.percentile(a, [0.5, 99.5]), np.percentile(b, [0.5, 99.5])
+        first, last = float(np.min(ends)), float(np.max(ends))
         edges = np.linspace(first, last, 21) if first < last else np.linspace(first - 0.5, first + 0.5, 21)
         counts = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side) for side in (a, b)]
         shown |= {"above": delong(b, a)[0], "edges": tuple(map(float, edges))}
@@ -638,6 +639,8 @@ def _sentences(shift: Shift, figure: str) -> tuple[list[str], str]:
     if answers is not None and answers.differs:
         said.append(f"The network answers otherwise on dev ({answers.detail}).")
     where = f"most in {_listed(names[:3])}" if names else "though in nothing that has a name"
+    if costly:
+        where += f" (the unusual in {_listed([each.name for each in costly[:3]])} has the higher error)"
     if not shift.found:
         note = ""
         if shift.verdict == MATERIAL:
