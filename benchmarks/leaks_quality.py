@@ -28,7 +28,7 @@ from orthogon.data.split import make_splits
 from orthogon.data.tables import TableExamples
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
-from orthogon.strategy.leaks import Leaks, _grey, _nearest, find
+from orthogon.strategy.leaks import Leaks, find, nearest_of, thumbnails_of
 
 ERROR = classification_metrics(["no", "yes"])["error"]
 WINE = ("a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "quality")
@@ -51,10 +51,10 @@ SETS: dict[str, tuple[str, dict[str, Any], str]] = {
 def nearest_error(dev: Examples, train: Examples) -> NDArray[np.float64] | None:
     """(n,) whether the nearest example of train has another class than one of dev; None where none is nearest."""
     if dev.modality == "image":
-        _, rows = _nearest(_grey(dev), _grey(train), 1)
+        _, rows = nearest_of(thumbnails_of(dev), thumbnails_of(train), 1)
     elif isinstance(dev, TableExamples) and isinstance(train, TableExamples):
         a, b = (_numbers(each, train) for each in (dev, train))
-        _, rows = _nearest(a, b, 1)
+        _, rows = nearest_of(a, b, 1)
     else:
         return None
     y, known = (np.asarray(each.targets()) for each in (dev, train))

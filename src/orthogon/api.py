@@ -29,6 +29,7 @@ from orthogon.project.by_hand import in_words
 from orthogon.project.config import ProjectConfig, apply_sets, differences, parse, put, resolve, with_kind
 from orthogon.project.project import Listener, Project, default_folder
 from orthogon.report.data import BaselineFigure, Case, Figure, Measure, ReportData
+from orthogon.report.error_page import ErrorPage, LookedAt, Neighbour
 from orthogon.report.shift import ShiftShown
 from orthogon.run import folder as run_folder
 from orthogon.run.cost import figures_of, limits_of
@@ -49,7 +50,7 @@ from orthogon.strategy.shift import Shift
 from orthogon.strategy.shift import examine as examine_shift
 from orthogon.strategy.slices import FoundSlice, Slices
 from orthogon.strategy.tags import FILE as TAGS
-from orthogon.strategy.tags import TagBook, Taken, read_csv, write_csv
+from orthogon.strategy.tags import Entry, TagBook, Taken, read_csv, write_csv
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ if TYPE_CHECKING:
     from orthogon.strategy.probes import Probes
     from orthogon.strategy.study import Study
     from orthogon.strategy.tuning import Tuning
-    from orthogon.tasks.task import Importance
+    from orthogon.tasks.task import Card, Importance
 
 WORST_IN_REPORT = 24
 LOOKS_IN_REPORT = 6
@@ -426,6 +427,14 @@ class Run(run_folder.Run):
         self._check_split("dev")
         return eyeball.halves_of(self.project.folder, self.info["splits_key"], self.scores("dev"), self.id)
 
+    def _about_halves(self) -> str:
+        """Which part of dev is looked at, and a warning where the system was fitted to it; empty without dev."""
+        if "dev" not in self.splits():
+            return ""
+        by_eye = self.by_eye()
+        warning = f" {by_eye.sentence()}" if by_eye is not None and by_eye.material else ""
+        return self.halves().reason + warning
+
     def rotate(self) -> Halves:
         """From now on look at another part of dev that nobody has looked at.
 
@@ -451,6 +460,77 @@ class Run(run_folder.Run):
             DataError: the data is gone or another.
         """
         return TagBook.load(self.project.folder, self._examples_or_refuse())
+
+    def error_page(self, worst: int = 60, drawn: int = error_analysis.SAMPLE) -> ErrorPage:
+        """Everything that the page of mistakes draws: the worst ones, a random sample, and what was studied so far.
+
+        Raises:
+            DataError: the data is gone or another.
+        """
+        book, scores, unit = self.tags(), self._shown("dev"), self.metric.unit
+        bad = [int(i) for i in scores.ids[mistakes.worst(scores, worst)]]
+        some = self.to_tag(drawn).tolist()
+        ids = np.array(list(dict.fromkeys([*bad, *some])), dtype=np.int64)
+        cases = dict(zip(ids.tolist(), self.cases(ids.tolist()), strict=True))
+        loss_of = dict(zip(scores.ids.tolist(), np.asarray(scores.records["loss"], float).tolist(), strict=True))
+        for id_, case in cases.items():
+            if case.card.loss is None:
+                cases[id_] = replace(case, card=replace(case.card, loss=loss_of[id_]))
+        beside: dict[int, list[Neighbour]] = {}
+        if len(ids):
+            near, distances = error_analysis.neighbours(
+                self.task(), self.network(), book.examples, ids, self._train_ids()
+            )
+            shown = self._of_train(np.unique(near))
+            for id_, some_ids, far in zip(ids.tolist(), near.tolist(), distances, strict=True):
+                least = max(float(far[0]), 1e-12)
+                beside[id_] = [Neighbour(shown[n], float(d) / least) for n, d in zip(some_ids, far, strict=True)]
+
+        def looked(these: Sequence[int]) -> list[LookedAt]:
+            said = [book.entries.get(i, Entry()) for i in these]
+            return [LookedAt(cases[i], beside[i], e.tags, e.comment) for i, e in zip(these, said, strict=True)]
+
+        slices, leaks, by_eye = self.kept_slices(), self.kept_leaks(), self.by_eye()
+        return ErrorPage(
+            project=self.project.name,
+            run=self.id,
+            title=_error_title(self),
+            unit=unit,
+            halves=self.halves().reason,
+            by_eye=by_eye.sentence() if by_eye is not None and by_eye.material else "",
+            num_mistakes=len(mistakes.mistaken(scores)),
+            worst=looked(bad),
+            drawn=looked(some),
+            ceilings=self.tagged() if self.has_tags() else None,
+            slices=slices,
+            strips=[self.slice_cases(found) for found in slices.found] if slices is not None else (),
+            leaks=leaks,
+            pairs=self._leak_cases(leaks) if leaks is not None else (),
+            version=str(self.info.get("versions", {}).get("orthogon", "")),
+        )
+
+    def write_error_page(self, worst: int = 60, drawn: int = error_analysis.SAMPLE) -> Path:
+        """Write derived/errors.html, one file that needs no network."""
+        from orthogon.report.error_page import write
+
+        return write(self.error_page(worst, drawn), self.derived / "errors.html")
+
+    def _of_train(self, ids: NDArray[np.int64]) -> dict[int, Case]:
+        """Examples of train as cards, answered anew."""
+        examples = self._examples_or_refuse()
+        answers = self.task().answers(self.network(), examples.take(ids), ids)
+        cards = (self._telling(self.task().show(examples[int(i)], answers, row)) for row, i in enumerate(ids))
+        return {int(id_): Case(card, int(id_), "train") for id_, card in zip(ids, cards, strict=True)}
+
+    def _leak_cases(self, leaks: Leaks, k: int = 12) -> list[tuple[Case, Case]]:
+        """Pairs of a leak of which the one of dev may be looked at."""
+        looked = set(self._shown("dev").ids.tolist())
+        pairs = [pair for each in leaks.found for pair in each.pairs[:k] if pair.dev in looked][:k]
+        if not pairs:
+            return []
+        cases = self.cases([pair.dev for pair in pairs])
+        train = self._of_train(np.unique([pair.train for pair in pairs]))
+        return [(case, train[pair.train]) for case, pair in zip(cases, pairs, strict=True)]
 
     def slices(self) -> Slices:
         """Groups of dev examples that fail together, found on one half and confirmed on the other.
@@ -514,16 +594,8 @@ class Run(run_folder.Run):
         return Leaks.from_dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     def _train_ids(self) -> NDArray[np.int64]:
-        """Ids of train."""
-        from orthogon.data.split import load_splits
-
-        splits = load_splits(self.project.folder / "splits", self.info["splits_key"])
-        if splits is None:
-            where = str(self.project.folder / "splits")
-            raise RunError(
-                f"the split of run {self.id} is gone", where, "Restore the folder, or train again: orthogon train"
-            )
-        return splits["train"]
+        """Ids of train; a split whose file is gone is made again, with the same ids."""
+        return self.project.split(self._examples_or_refuse(), self.task(), parse(self.config))[0]["train"]
 
     def _examples_or_refuse(self) -> Examples:
         if self._examples is None:
@@ -596,13 +668,16 @@ class Run(run_folder.Run):
         cases = []
         for row in rows:
             id_ = int(scores.ids[row])
-            card = self.task().show(examples[id_], answers, row_of[id_], network)
-            if card.fields:
-                rank = {importance.name: place for place, importance in enumerate(self._importances)}
-                telling = sorted(card.fields.items(), key=lambda item: rank.get(item[0], len(rank)))
-                card = replace(card, fields=dict(telling))
+            card = self._telling(self.task().show(examples[id_], answers, row_of[id_], network))
             cases.append(Case(card, id_, split))
         return cases
+
+    def _telling(self, card: Card) -> Card:
+        """The card of a row with the columns first that tell most."""
+        if not card.fields:
+            return card
+        rank = {importance.name: place for place, importance in enumerate(self._importances)}
+        return replace(card, fields=dict(sorted(card.fields.items(), key=lambda item: rank.get(item[0], len(rank)))))
 
     @cached_property
     def _importances(self) -> list[Importance]:
@@ -860,6 +935,10 @@ class Run(run_folder.Run):
             truth, answer = scores.records["truth"], scores.records["answer"]
             if truth.ndim == 1 and truth.dtype.kind == "f":
                 agreement = np.stack([truth, answer], axis=1)
+        slices, leaks = self.kept_slices(), self.kept_leaks()
+        there = self._examples is not None
+        strips = [self.slice_cases(each) for each in slices.found] if there and slices is not None else []
+        pairs = self._leak_cases(leaks) if there and leaks is not None else []
         data = ReportData(
             project=self.project.name,
             run=self.id,
@@ -891,6 +970,12 @@ class Run(run_folder.Run):
             test_looks=self.project.test_looks(),
             logbook=self._logbook(),
             examples=examples,
+            halves=self._about_halves(),
+            ceilings=self.tagged() if "dev" in self.splits() and self.has_tags() else None,
+            slices=slices,
+            strips=strips,
+            leaks=leaks,
+            pairs=pairs,
             shift=self._shift_shown(),
             growth=[curve for by in CURVE_FILES if (curve := self.kept_curve(by)) is not None],
         )

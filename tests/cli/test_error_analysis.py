@@ -141,6 +141,21 @@ def test_tagging_in_the_terminal_goes_on_where_it_ended(cli, project: Path, monk
     assert "All 5 have been looked at" in told
 
 
+def test_the_page_shows_every_mistake_beside_what_is_nearest_in_train(cli, project: Path) -> None:
+    code, told, _ = cli("errors", "--page", "--sample", "30")
+    assert code == 0
+    path = project / "train-orthogon/runs/0001/derived/errors.html"
+    assert str(path.name) in told
+    text = path.read_text()
+    run = og.load()
+    assert all(f'id="drawn-{i}"' in text for i in run.to_tag(30).tolist())
+    assert text.count("Nearest in train") == text.count('class="card"') == 90
+    looked = run.error_page(worst=2, drawn=1).worst[0]
+    train = set(run._train_ids().tolist())
+    assert [each.case.id in train for each in looked.nearest] == [True] * 3
+    assert all(each.case.card.answer == looked.case.card.answer for each in looked.nearest)  # on its side of x = 0
+
+
 def test_bad_rows_are_named_and_good_ones_kept(cli, project: Path) -> None:
     cli("errors", "--csv", "tags.csv")
     rows = rows_of(project / "tags.csv")[:3]

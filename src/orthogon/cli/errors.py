@@ -57,6 +57,9 @@ def run(
         str | None,
         typer.Option("--out", metavar="FILE", help="With --suspects: write the labels to review, and a page of them."),
     ] = None,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write the mistakes as a page of cards, with what lies nearest in train.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -70,6 +73,10 @@ def run(
     if rotate:
         halves = chosen.rotate()
         out.print(f"Another part of dev is looked at from now on. {halves.reason}")
+        return
+    if page:
+        place = chosen.write_error_page(drawn=sample)
+        print_json({"page": str(place)}) if as_json else out.print(f"The mistakes as a page: {place}")
         return
     if leaks:
         _leaks(chosen, as_json)
@@ -117,6 +124,7 @@ def run(
             out.print(chosen.tagged())
         elif cases:
             out.print("What do they have in common? Tick it: orthogon errors --tag")
+        out.print("As a page of cards, beside what is nearest in train: orthogon errors --page")
     out.print(f"Mark and relabel in the report: {chosen.report_path()}")
 
 
@@ -155,19 +163,11 @@ def _slices(chosen: Run, as_json: bool) -> None:
 
 def _say_halves(chosen: Run) -> None:
     """Who of dev is looked at, and whether the system was fitted to those."""
-    from orthogon.report import words
-
     out = console()
     out.print(chosen.halves().reason, style="dim")
     by_eye = chosen.by_eye()
     if by_eye is not None and by_eye.material:
-        unit = by_eye.unit
-        out.print(
-            f"It was fitted by eye: the error is {words.error(by_eye.eyeball_error, unit)} where mistakes were looked "
-            f"at and {words.error(by_eye.blackbox_error, unit)} where nobody looked, {words.gap(by_eye.gap, unit)} "
-            f"{words.span(by_eye.low, by_eye.high, unit)}. Look at other mistakes: orthogon errors --rotate",
-            style="yellow",
-        )
+        out.print(by_eye.sentence(), style="yellow")
 
 
 def _suspects(chosen: Run, k: int, sheet: str | None, as_json: bool) -> None:

@@ -14,8 +14,11 @@ if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.report.shift import ShiftShown
     from orthogon.strategy.advice import Step
     from orthogon.strategy.curve import LearningCurve
+    from orthogon.strategy.ceilings import Ceilings
     from orthogon.strategy.diagnosis import Diagnosis, Rung
+    from orthogon.strategy.leaks import Leaks
     from orthogon.strategy.mistakes import Mistakes
+    from orthogon.strategy.slices import Slices
     from orthogon.tasks.task import Card, Importance
 
 
@@ -80,6 +83,9 @@ class ReportData:
         logbook: rows of the project's runs: run, when, what, error (0-best), outcome (of a step, as plain values).
         shift: how dev differs from train, where that was studied.
         growth: error against examples, and against width, where these curves were drawn.
+        halves: which part of dev is looked at, one sentence; with a warning where the system was fitted to it.
+        ceilings, slices, leaks: what tags, groups that fail together and copies of train tell, where they were studied.
+        strips: of each slice some of its examples. pairs: of leaks an example of dev and the one of train.
         examples: False leaves the user's pictures, rows, strings and places in their files out.
     """
 
@@ -115,6 +121,12 @@ class ReportData:
     examples: bool = True
     shift: ShiftShown | None = None
     growth: Sequence[LearningCurve] = ()
+    halves: str = ""
+    ceilings: Ceilings | None = None
+    slices: Slices | None = None
+    leaks: Leaks | None = None
+    strips: Sequence[Sequence[Case]] = ()
+    pairs: Sequence[tuple[Case, Case]] = ()
 
     @property
     def error_title(self) -> str:

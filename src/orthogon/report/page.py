@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from orthogon.report import growth, pictures, plots, shift, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
+from orthogon.report.error_parts import ceilings_shown, leaks_shown, slices_shown
 from orthogon.report.render import TAKE, clip, flatten, render
 from orthogon.report.timeline import timeline
 from orthogon.run.folder import write_text
@@ -60,6 +61,9 @@ def page(data: ReportData) -> str:
         "importances": _importances(data),
         "sizes": _sizes(data),
         "growth": growth.section(data.growth),
+        "ceilings": ceilings_shown(data.ceilings),
+        "slices": slices_shown(data.slices, data.strips if data.examples else ()),
+        "leaks": leaks_shown(data.leaks, data.pairs if data.examples else ()),
         "shift": shift.section(data.shift, unit, data.examples),
         "findings": _findings(data),
         "timeline": timeline(data.logbook, unit, data.run),
@@ -110,6 +114,9 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("mistakes", "Mistakes", s["confusion"] or s["pairs"] or s["agreement"] or s["per_class"] or s["per_group"]),
         ("sureness", "Sureness", s["calibration"] or s["coverage"]),
         ("worst", "Worst cases", s["cases"]),
+        ("tags", "Tags", s["ceilings"]),
+        ("groups", "Groups", s["slices"]),
+        ("leaks", "Leaks", s["leaks"]),
         ("looks", "What it looks at", s["importances"] or s["looks"]),
         ("shift", "Train and dev", s["shift"]),
         ("data", "Data", s["sizes"] or s["findings"]),
@@ -418,7 +425,7 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
     cases, looks = list(data.cases[:MAX_CASES]), list(data.looks[:MAX_LOOKS])
     encoded = pictures.encode([case.card for case in (*looks, *cases)], PICTURE_BYTES)
     shown_looks = [
-        _card(case, pair, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
+        card_shown(case, pair, f"look-{i}", True) for i, (case, pair) in enumerate(zip(looks, encoded, strict=False))
     ]
     seen = set()
     shown_cases: list[dict[str, Any]] = []
@@ -426,11 +433,11 @@ def _cards(data: ReportData) -> tuple[list[dict[str, Any]], list[dict[str, Any]]
         key = f"case-{case.split}-{case.id}"
         if key not in seen:  # an id names one element of the page
             seen.add(key)
-            shown_cases.append(_card(case, pair, key, len(shown_cases) < MAX_LOOKS))
+            shown_cases.append(card_shown(case, pair, key, len(shown_cases) < MAX_LOOKS))
     return shown_cases, shown_looks
 
 
-def _card(
+def card_shown(
     case: Case,
     pair: tuple[pictures.Picture | None, pictures.Picture | None],
     key: str,

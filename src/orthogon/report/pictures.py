@@ -30,15 +30,16 @@ class Picture:
     crisp: bool
 
 
-def encode(cards: Sequence[Card], budget: int) -> list[tuple[Picture | None, Picture | None]]:
+def encode(cards: Sequence[Card], budget: int, largest: int = 0) -> list[tuple[Picture | None, Picture | None]]:
     """Per card its picture and, where it has heat, the same with what the network looked at.
 
     Args:
         budget: bytes that all data URIs together may take; the longest side shrinks until they fit.
+        largest: of the longest side, in pixels; 0: as large as the budget allows.
     """
     encoded: list[tuple[Picture | None, Picture | None]] = []
     sample = cards[:: max(1, len(cards) // 6)]
-    for side in SIDES:
+    for side in [side for side in SIDES if not largest or side <= largest]:
         guess = _weight([_encode_card(card, side) for card in sample]) * len(cards) / max(1, len(sample))
         if guess > 1.2 * budget and side != SIDES[-1]:  # the few tell: spare the many
             continue

@@ -41,6 +41,7 @@ EXPLAINED = {
     "importance": "How much the error grows when this column's values are shuffled, so that it says nothing any more.",
     "saliency": "The warmer a place in the picture, the more the answer depends on it.",
     "attention": "The stronger the colour of a cell, the more the output on its left looked at the input above it.",
+    "ceiling": "What the error falls to at best when every mistake of one kind is mended and nothing else changes.",
     "fingerprint": "A number computed from the data; it differs as soon as one value differs.",
     "knob": "One change to the configuration that aims at exactly one gap.",
     "expected gain": "What this step may bring: its gap times the share of it that such steps closed before.",

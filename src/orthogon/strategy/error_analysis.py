@@ -18,7 +18,7 @@ from orthogon.metrics.intervals import estimate
 from orthogon.metrics.score import Metric, Scores
 from orthogon.strategy.ceilings import Ceilings, ceilings, counts_mistakes, names_of, shares_of
 from orthogon.strategy.eyeball import Halves
-from orthogon.strategy.leaks import Leaks
+from orthogon.strategy.leaks import Leaks, nearest_of
 from orthogon.strategy.leaks import find as find_leaks
 from orthogon.strategy.mistakes import mistaken
 from orthogon.strategy.slices import Slices, find
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from orthogon.tasks.task import Task
 
 LEAKS_AMONG = 20_000  # pictures of train, up to which their features are compared as well
+NEIGHBOURS_AMONG = 10_000
 SAMPLE = 100  # mistakes that are tagged unless more are asked for
 
 
@@ -139,6 +140,21 @@ def leaks_of(
         title=title,
         split_by_time=split_by_time,
     )
+
+
+def neighbours(
+    task: Task, network: nn.Module, examples: Examples, ids: NDArray[np.int64], train: NDArray[np.int64], k: int = 3
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(n, k) ids of the examples of train that the network takes for most alike, and (n, k) their distances.
+
+    Args:
+        ids: (n,) examples. train: ids that the system learned from; of very many a spread of 10,000 is looked at.
+    """
+    some = train[np.linspace(0, len(train) - 1, min(len(train), NEIGHBOURS_AMONG)).astype(np.int64)]
+    own, known = (task.features(network, examples.take(each)).astype(np.float64) for each in (ids, some))
+    spread = np.maximum(known.std(axis=0), 1e-9)
+    distance, rows = nearest_of(own / spread, known / spread, min(k, len(some)))
+    return some[rows], distance
 
 
 def _words(value: Any) -> str:

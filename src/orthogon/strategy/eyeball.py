@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from orthogon.errors import RunError, UsageError
 from orthogon.metrics.intervals import Estimate, difference, estimate
-from orthogon.metrics.score import Metric, Scores
+from orthogon.metrics.score import Metric, Scores, with_unit
 from orthogon.run.folder import write_json
 from orthogon.shown import Shown
 
@@ -102,6 +102,16 @@ class ByEye(Shown):
     blackbox_error: float
     material: bool
     unit: str = "%"
+
+    def sentence(self) -> str:
+        """The warning, and what to do."""
+        seen, unseen = (with_unit(error, self.unit) for error in (self.eyeball_error, self.blackbox_error))
+        points = f"{100 * self.gap:.1f} points" if self.unit == "%" else with_unit(self.gap, self.unit)
+        low, high = ((100 if self.unit == "%" else 1) * limit for limit in (self.low, self.high))
+        return (
+            f"It was fitted by eye: the error is {seen} where mistakes were looked at and {unseen} where nobody "
+            f"looked, {points} more [{low:.3g}, {high:.3g}]. Look at other mistakes: orthogon errors --rotate"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         return dict(vars(self))

@@ -200,7 +200,7 @@ def find(
     if dev_examples.modality == "strings":
         pairs[STRING] = same_pieces(_texts(dev_examples), _texts(train_examples))
     elif dev_examples.modality == "image":
-        spaces = [tuple(_grey(each) for each in (dev_examples, train_examples))]
+        spaces = [tuple(thumbnails_of(each) for each in (dev_examples, train_examples))]
         if dev_features is not None and train_features is not None:
             spaces.append((np.asarray(dev_features, float), np.asarray(train_features, float)))
     elif isinstance(dev_examples, TableExamples) and isinstance(train_examples, TableExamples):
@@ -286,19 +286,19 @@ def nearly(dev: Floats, train: Floats) -> dict[int, Pair]:
     rows = np.linspace(0, len(train) - 1, min(len(train), TRAIN_AT_MOST)).astype(np.int64)
     known = train[rows]
     some = np.linspace(0, len(known) - 1, min(len(known), MEDIAN_OF)).astype(np.int64)
-    own, _ = _nearest(known[some], known, 3)
+    own, _ = nearest_of(known[some], known, 3)
     own = own[:, 1:]  # without itself
     apart = own[own[:, 0] > 1e-9 * max(float(own.max()), 1e-12)]  # copies within train say nothing
     if len(apart) < 10:
         return {}
     d = dimension(apart)
     share, scale = near_share(d), float(np.median(apart[:, 0]))
-    distance, nearest = (each[:, 0] for each in _nearest(dev, known, 1))
+    distance, nearest = (each[:, 0] for each in nearest_of(dev, known, 1))
     close = np.flatnonzero(distance < share * scale)
     if not len(close):
         return {}
     # Where train lies densely, near means nearer: the fifth neighbour tells the density, whatever copies come before.
-    around, _ = _nearest(known[nearest[close]], known, min(DENSITY + 1, len(known)))
+    around, _ = nearest_of(known[nearest[close]], known, min(DENSITY + 1, len(known)))
     local = around[:, -1] * DENSITY ** (-1 / d)
     close = close[distance[close] < share * np.minimum(scale, local)]
     return {int(i): Pair(int(i), int(rows[nearest[i]]), float(distance[i] / scale)) for i in close}
@@ -325,7 +325,7 @@ def near_share(d: float) -> float:
     return float(min(NEAR, (-math.log2(1 - BY_CHANCE)) ** (1 / d)))
 
 
-def _nearest(a: Floats, b: Floats, k: int) -> tuple[Floats, Ids]:
+def nearest_of(a: Floats, b: Floats, k: int) -> tuple[Floats, Ids]:
     """Distances (n, k) and rows (n, k) of the k nearest of b to each of a."""
     squares = (b**2).sum(axis=1)
     distances, rows = [], []
@@ -340,7 +340,7 @@ def _nearest(a: Floats, b: Floats, k: int) -> tuple[Floats, Ids]:
     return np.concatenate(distances), np.concatenate(rows)
 
 
-def _grey(examples: Examples) -> Floats:
+def thumbnails_of(examples: Examples) -> Floats:
     """(n, 256) thumbnails of mean 0 and deviation 1, so that brightness and compression do not count."""
     flat = examples.thumbnails().reshape(len(examples), -1).astype(np.float64)  # type: ignore[attr-defined]
     flat -= flat.mean(axis=1, keepdims=True)
