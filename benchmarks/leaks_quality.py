@@ -43,8 +43,6 @@ SETS: dict[str, tuple[str, dict[str, Any], str]] = {
     "clothing": ("clothing", {}, "photos of one garment"),
     "cifar": ("cifar10_folders", {}, "near copies, 3.3 % of the whole set's test"),
     "signs": ("sign_digits", {}, "one hand shows several digits"),
-    "mnist": ("mnist_10k", {}, "none known"),
-    "multi30k": ("multi30k", {}, "several captions of like photos"),
 }
 
 

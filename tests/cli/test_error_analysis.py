@@ -197,6 +197,9 @@ def test_what_dev_shares_with_train_is_told_with_the_error_without_it(cli, tmp_p
     kept = og.load().kept_leaks()
     assert kept is not None
     assert kept.num_leaked == copied
+    _, told, _ = cli("diagnose")
+    assert f"{copied} of 200 dev examples" in " ".join(told.split())
+    assert 'id="leaks"' in og.load().report_path().read_text()
     assert kept.without > kept.error
     _, told, _ = cli("errors", "--leaks", "--json")
     assert json.loads(told)["num_leaked"] == copied

@@ -82,3 +82,7 @@ def run(
         console().print(study)
         if title in reached:
             console().print(study.in_words(reached[title]))
+    for kept in (made.kept_leaks(), made.kept_slices()):
+        if kept is not None and kept.found:
+            console().print()
+            console().print(kept.summary())

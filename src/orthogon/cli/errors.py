@@ -97,6 +97,7 @@ def run(
     if hours:
         _set_hours(chosen, hours)
     if tag or read is not None or hours:
+        chosen.write_report()
         print_json(chosen.tagged().to_dict()) if as_json else out.print(chosen.tagged())
         return
     mistakes = chosen.mistakes(split)
@@ -142,6 +143,7 @@ def _leaks(chosen: Run, as_json: bool) -> None:
         return
     out = console()
     out.print(found)
+    chosen.write_report()
     for each in found.found:
         out.print(f"\n{each.kind}", style="bold")
         for dev, train in chosen.places(each.pairs[:5]):
@@ -156,6 +158,7 @@ def _slices(chosen: Run, as_json: bool) -> None:
         return
     out = console()
     out.print(found)
+    chosen.write_report()
     for each in found.found[:4]:
         out.print(f"\n{each.name}", style="bold")
         out.print(cards_of(chosen.slice_cases(each, 5)))
