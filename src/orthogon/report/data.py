@@ -13,8 +13,8 @@ if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.data.examples import Finding
     from orthogon.report.shift import ShiftShown
     from orthogon.strategy.advice import Step
-    from orthogon.strategy.curve import LearningCurve
     from orthogon.strategy.ceilings import Ceilings
+    from orthogon.strategy.curve import LearningCurve
     from orthogon.strategy.diagnosis import Diagnosis, Rung
     from orthogon.strategy.leaks import Leaks
     from orthogon.strategy.mistakes import Mistakes
