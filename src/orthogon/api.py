@@ -1220,7 +1220,7 @@ def tune(
 
     Args:
         base: the run to start from; the latest finished one, or orthogon.yaml where there is none.
-        strategy: random, sobol, coarse-to-fine, tpe, halving or hyperband.
+        strategy: random, sobol, coarse-to-fine, tpe, halving or hyperband; coarse-to-fine if None, on a cluster tpe.
         budget: trials (30, "30"), time ("10min", "2h") or compute ("20runs": trainings as dear as the first).
         tiers: how far down the order of importance: 1 the learning rate alone, 4 everything.
         sets: "training.lr=1e-4..1e-2" sets a range, "task.cell=[lstm, gru]" choices, "task.width=64" fixes a value.
@@ -1239,7 +1239,8 @@ def tune(
         from orthogon.strategy.cluster import refuse
         from orthogon.strategy.study import parse_budget
 
-        refuse(strategy or DEFAULT, parse_budget(budget).kind)
+        strategy = strategy or "tpe"  # the default needs to see every trial before the next round
+        refuse(strategy, parse_budget(budget).kind)
     here = Project.find(project)
     chosen = here.run(base) if base is not None else next((r for r in reversed(here.runs()) if r.finished), None)
     if chosen is not None and chosen.members:

@@ -18,7 +18,9 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 @pytest.mark.system("hp.caviar")
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("strategy", ["sobol", "halving", "tpe"])
-def test_two_workers_of_ray_find_what_one_process_finds(tmp_path: Path, strategy: str) -> None:
+def test_two_workers_of_ray_find_what_one_process_finds(
+    tmp_path: Path, strategy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "iris"
     og.start("iris", project=place, sets=SHORT)
     told: list[dict] = []
@@ -29,6 +31,7 @@ def test_two_workers_of_ray_find_what_one_process_finds(tmp_path: Path, strategy
     assert len(first) == 1  # the config at hand is among them
     assert first[0].state == "finished"
     assert found.best is not None
+    assert "Scheduler" not in capsys.readouterr().out  # Ray keeps out of what programs read
     if strategy == "sobol":
         alone = og.tune(project=place, base="1", strategy=strategy, budget=6, tiers=2, train_best=False)
         ours = sorted((str(row.values["training.lr"]), row.error, row.loss) for row in found.rows)

@@ -45,7 +45,7 @@ def run(
             "--strategy",
             "-s",
             metavar="NAME",
-            help="random, sobol, coarse-to-fine, tpe, halving or hyperband; tpe if unset.",
+            help="random, sobol, coarse-to-fine, tpe, halving or hyperband; coarse-to-fine if unset.",
         ),
     ] = None,
     tiers: Annotated[

@@ -10,8 +10,10 @@ Source: Li et al. 2020, A system for massively parallel hyperparameter tuning, a
 from __future__ import annotations
 
 import os
+import sys
 import warnings
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ def work_on_ray(study: Study, address: str, workers: int, listen: Listener = lam
         where: dict[str, Any] = {"num_cpus": workers} if address == LOCAL else {"address": address}
         ray.init(**where, include_dashboard=False, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
         try:
-            _tuned(study, workers, listen)
+            with redirect_stdout(sys.stderr):  # where Ray talks of itself; results alone go to stdout
+                _tuned(study, workers, listen)
         finally:
             ray.shutdown()
     return "the budget is spent"
@@ -162,7 +165,7 @@ def _trial(config: Mapping[str, Any], folder: str, name: str) -> None:
 
     def report(mark: int, loss: float) -> bool:
         curve[str(mark)] = loss
-        if halving and mark < MARKS:
+        if halving and mark < MARKS and overrides:  # the config at hand is never stopped
             tune.report({"value": loss, "mark": mark, "curve": dict(curve), "overrides": overrides})
         return False
 
