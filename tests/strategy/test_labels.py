@@ -100,9 +100,8 @@ def test_two_witnesses_see_more_than_one():
     logits[np.arange(3000), truth] += 2.0
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     margin = rng.normal(size=3000) - 2.0 * wrong
-    nothing = np.zeros(3000, bool)
-    alone = suspects.precision(suspects.order(labels, probs, suspected=nothing), rows, len(rows), 0.1)
-    both = suspects.precision(suspects.order(labels, probs, margin, nothing), rows, len(rows), 0.1)
+    alone = suspects.precision(suspects.order(labels, probs), rows, len(rows), 0.1)
+    both = suspects.precision(suspects.order(labels, probs, margin), rows, len(rows), 0.1)
     assert both.value > alone.value + 0.03
 
 

@@ -262,7 +262,7 @@ def study_labels(
             parts.append(("dev", dev, on_dev, None, labels.find(truth[dev], on_dev)))
         for split, ids, p, m, flags in parts:
             num[split] = int(flags.sum())
-            rows = labels.order(truth[ids], p, m, flags)[: num[split]][:MOST_KEPT]
+            rows = labels.order(truth[ids], p, m)[: num[split]][:MOST_KEPT]
             for rank, row in enumerate(rows, start=1):
                 best = int(p[row].argmax())
                 own = int(truth[ids[row]])
@@ -279,7 +279,7 @@ def study_labels(
                         mistake=split == "dev" and int(ids[row]) in mistaken,
                     )
                 )
-        flagged = set(dev[parts[-1][4]].tolist()) if on_dev is not None else set()
+        flagged = {each.id for each in suspects if each.split == "dev"}
         dev_suspected = len(mistaken & flagged)
     return LabelStudy(
         noise=noise,
