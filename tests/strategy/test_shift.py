@@ -15,6 +15,7 @@ from orthogon.data.traits import Trait, traits
 from orthogon.errors import RunError, UsageError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
+from orthogon.strategy import shift
 from orthogon.strategy.diagnosis import MISMATCH
 from orthogon.strategy.shift import (
     Shift,
@@ -23,6 +24,7 @@ from orthogon.strategy.shift import (
     compare_traits,
     delong,
     label_weights,
+    most_looked_at,
     tell_apart,
 )
 from orthogon.tasks.task import Answers
@@ -97,6 +99,14 @@ def pictures(n: int, seed: int, lighter: float = 0.0, noise: float = 0.0) -> Arr
     waves = np.sin(2 * np.pi * (x + rng.random((n, 1, 1)))) * np.cos(2 * np.pi * (y + rng.random((n, 1, 1))))
     made = 110 + 60 * waves * rng.uniform(0.5, 1, (n, 1, 1)) + 255 * lighter + rng.normal(0, 1 + noise, (n, 16, 16))
     return ArrayImages(np.clip(np.rint(made), 0, 255).astype(np.uint8)[..., None], np.array(["a"] * n), "p", None)
+
+
+def test_fewer_large_pictures_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert most_looked_at(pictures(5, 0)) == 1000
+    monkeypatch.setattr(shift, "MOST_PIXELS", 300 * 16 * 16)
+    assert most_looked_at(pictures(5, 0)) == 300
+    monkeypatch.setattr(shift, "MOST_PIXELS", 1)
+    assert most_looked_at(pictures(5, 0)) == 100
 
 
 @pytest.mark.system("strat.address-mismatch")

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 FILE = "shift.json"
 MOST_LOOKED_AT = {"image": 1000, "table": 5000, "strings": 5000}  # examples of each side whose traits are measured
+MOST_PIXELS = 400_000_000  # of each side that are read for traits: about ten seconds of decoding photos
 MOST_CLASSIFIED = 1000  # examples of each side that the domain classifier sees
 FEWEST = 20  # examples of a side
 SHOWN_EXAMPLES = 12  # of each side, for the report
@@ -526,7 +527,7 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
     held_out = "train_dev" in run.splits() and "train_dev" in splits and len(splits["train_dev"]) >= FEWEST
     train, dev = general(splits["train"]), splits["dev"]
     reference = general(splits["train_dev"]) if held_out else train
-    most = MOST_LOOKED_AT[examples.modality]
+    most = most_looked_at(examples.take(dev))
     looked, looked_dev = sample(train, most), sample(dev, most)
     usual = examples.take(looked)
     ours, theirs = traits(usual), traits(examples.take(looked_dev), usual)
@@ -593,6 +594,16 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
     figure = f"{diagnosis.show_gap(gap)} {diagnosis.show_interval(gap.low, gap.high)}" if gap else ""
     sentences, note = _sentences(shift, figure)
     return Shift(**{**vars(shift), "sentences": tuple(sentences), "note": note})
+
+
+def most_looked_at(examples: Examples) -> int:
+    """How many examples of a side have their traits measured: fewer where pictures are large, by those in front."""
+    most = MOST_LOOKED_AT[examples.modality]
+    if examples.modality != "image" or len(examples) == 0:
+        return most
+    few = [np.asarray(examples[k].input) for k in range(min(4, len(examples)))]
+    pixels = float(np.mean([each.shape[0] * each.shape[1] for each in few]))
+    return int(np.clip(MOST_PIXELS / pixels, most // 10, most))
 
 
 def _untrained(run: Run) -> nn.Module:
