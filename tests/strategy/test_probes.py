@@ -50,6 +50,14 @@ def test_where_no_rate_trains_luck_does_not_lead_the_race_away() -> None:
     assert len(asked) <= 3 + 6 + 1
 
 
+def test_a_rate_that_leaves_most_of_the_error_does_not_end_the_race() -> None:
+    """As one seed of P4 had it: the run's own rate happens to do a little better, for a short training alone."""
+    train, _ = lab(lambda s: 0.03 if s.lr_times < 0.05 else 0.79 if s.lr_times == 1 and s.updates < 1000 else 0.88)
+    found = probe(train, 0.89, 1000, 0.089)
+    assert found.lr_same <= 1 / 27
+    assert found.sub_cause == OPTIMISATION
+
+
 def test_what_only_width_takes_away_is_capacity() -> None:
     train, asked = lab(lambda s: 0.4 - 0.02 * (s.updates > 1000) if s.width_times == 1 else 0.05)
     found = probe(train, 0.4, 1000, 0.02)

@@ -10,9 +10,9 @@ rate and more updates do it alone. Else it was capacity. Where A alone takes awa
 dear one, cannot change that and is not trained. Where neither takes away what is worth acting on, the probes
 cannot say, and the cause lies elsewhere: in the features, in the labels, or in what the floor is taken to be.
 
-Each race tries {1/3, 1, 3} times the rate. While the best lies at an edge it goes on in that direction; where all do
-alike, none trains and which is best is luck, and it goes on in both. With Adam at 0.5, three rates around it are all
-hopeless.
+Each race tries {1/3, 1, 3} times the rate. While the best lies at an edge it goes on in that direction; where none
+takes away a fifth of the train error, which is best is luck, and it goes on in both. With Adam at 0.5, three rates
+around it are all hopeless.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ LONGER = 3  # times the updates of the run, and at least
 LEAST_UPDATES = 600  # in the longer training, and
 RACE_SHARE = 0.25  # of the longer training that each rate of a race gets
 WIDER = 8
+HOPELESS = 0.8  # of the run's train error: a rate that leaves more does not train
 RECOVERED = 0.8  # of the better probe's, from which on A alone is enough
 
 Train = Callable[[Sequence["Setting"]], Sequence[float]]
@@ -142,8 +143,8 @@ def probe(train: Train, train_error: float, updates: int, smallest_gap: float, u
         count += len(found)
         for step in range(MOST_STEPS):
             best = min(found, key=lambda t: (found[t], abs(math.log(t))))
-            if max(found.values()) - found[best] < smallest_gap and found[best] > 0:
-                down = step % 2 == 0  # none trains, or all do as well: which is best is luck, and both ways are open
+            if found[best] > HOPELESS * train_error:
+                down = step % 2 == 0  # which is best is luck, and both ways are open
             elif best in (min(found), max(found)) and found[best] > 0:
                 down = best == min(found)
             else:
