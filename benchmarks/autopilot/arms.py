@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from orthogon.errors import OrthogonError
 from orthogon.metrics.score import Metric, Scores
@@ -186,6 +187,7 @@ def priorband(arm: Arm) -> None:
         known = min(max(parameter.place(_read(config, key)), 1e-6), 1 - 1e-6)
         laws[f"u{number}"] = neps.HPOFloat(0.0, 1.0, prior=known, prior_confidence="medium")
     laws["share"] = neps.HPOInteger(11, 100, is_fidelity=True)
+    torch.manual_seed(arm.seed)
     np.random.seed(arm.seed)
     rivals = neps.AskAndTell(algorithms.priorband(neps.SearchSpace(laws), eta=ETA))
     spent: dict[str, float] = {}  # by config

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from arms import ARMS, DOUBLED, Arm
 
+from orthogon.errors import RunError
 from orthogon.project.trial import Trials
 from tasks import TASKS, Task, trials_of
 
@@ -32,8 +33,13 @@ def fill(work: Path, task: Task, trials: Trials, seed: int, name: str, budget: f
     doubled = name == DOUBLED
     began = time.process_time()
     ledger = cell.with_suffix(".ledger.jsonl")
-    arm = Arm(trials, budget * (2 if doubled else 1), seed, ledger)
-    (ARMS["random"] if doubled else ARMS[name])(arm)
+    try:
+        arm = Arm(trials, budget * (2 if doubled else 1), seed, ledger)
+        (ARMS["random"] if doubled else ARMS[name])(arm)
+    except RunError:  # a rival that draws anew each time cannot be replayed: its cell begins again
+        ledger.unlink()
+        arm = Arm(trials, budget * (2 if doubled else 1), seed, ledger)
+        (ARMS["random"] if doubled else ARMS[name])(arm)
     spent = arm.ledger.spent
     told = {
         "task": task.name,
