@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -98,5 +99,7 @@ def probe_run(run: Run, diagnosis: Diagnosis, metric: Metric, listen: Listen | N
     train, made = probes.trainer(trials_of(run), metric, tell)
     error = diagnosis.rung("train").value
     delta = smallest_worth_acting_on(metric, error, None) if metric.unit == "%" else diagnosis.smallest_gap
-    found = probes.probe(train, error, run.info["steps"], delta, metric.unit)
+    baselines = run.baselines()
+    trivial = metric.error(baselines[0]["scores"]) if baselines else math.inf
+    found = probes.probe(train, error, run.info["steps"], delta, metric.unit, trivial)
     return replace(found, seconds=sum(trial.seconds for trial in made))
