@@ -63,7 +63,12 @@ def test_the_page_shows_what_was_found_and_how_every_trial_learned() -> None:
     "change",
     [
         {"rows": (), "best": None, "gain": None, "corrected": None, "walls": {}, "importance": {}},
-        {"best": None, "reason": "No trial keeps every limit; trial 3 comes nearest.", "limits": ("size_mib <= 1",)},
+        {
+            "best": None,
+            "reason": "No trial keeps every limit; trial 3 comes nearest.",
+            "limits": ("size_mib <= 1",),
+            "so_far": (),
+        },
         {"best": 0, "overrides": {}, "gain": None, "walls": {}},
         {"stale": "These settings were tuned on 2026-01-02, on other data than there is now."},
     ],

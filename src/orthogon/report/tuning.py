@@ -47,17 +47,20 @@ def page(tuning: Tuning) -> str:
         "learned": [_learned(tuning, row) for row in [*done, *(r for r in tuning.rows if r.state == "stopped")]],
     }
     if len(done) > 1:
-        shown["figures"] = [
-            {
-                "svg": Markup(to_svg(best_so_far(tuning), "so-far", "Best error by number of trials")),
-                "text": "Grey: over random orders of the same trials, with the range of 95 % of them. "
-                "Blue: in the order they were made.",
-            },
+        if tuning.so_far:  # none where no trial keeps the limits
+            shown["figures"].append(
+                {
+                    "svg": Markup(to_svg(best_so_far(tuning), "so-far", "Best error by number of trials")),
+                    "text": "Grey: over random orders of the same trials, with the range of 95 % of them. "
+                    "Blue: in the order they were made.",
+                }
+            )
+        shown["figures"].append(
             {
                 "svg": Markup(to_svg(parallel(tuning), "parallel", "Trials across parameters")),
                 "text": "Each line is a trial, from its settings to its error; the best quarter in orange.",
-            },
-        ]
+            }
+        )
         for i, key in enumerate(_telling(tuning)[:MOST_SCATTERS]):
             shown["scatters"].append(Markup(to_svg(scatter(tuning, key), f"by-{i}", f"Error by {key}")))
     if any(row.curve for row in tuning.rows):

@@ -60,7 +60,7 @@ STRATEGIES: dict[str, str] = {
     "halving": "random points; after 1, 3, 9 parts of 27 of a training only the best third goes on",
     "hyperband": "TPE with several such halvings, some of which begin later",
 }
-DEFAULT = "coarse-to-fine"  # the best of them in benchmarks/tune_quality.py at 16 trials
+DEFAULT = "coarse-to-fine"  # lowest mean in benchmarks/tune_quality.py at 16 trials, though not surely the best
 MARKS = 27  # parts of a training after which trials are compared: 1, 3, 9 and 27 are what halving by thirds asks for
 REDUCTION = 3
 STARTUP = 10  # trials before TPE draws by its model, and before a trial is stopped for being below the median
