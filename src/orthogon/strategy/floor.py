@@ -199,7 +199,7 @@ def _margin(probs: Floats) -> Floats:
 
 
 def _rises(wrong: NDArray[np.bool_]) -> bool:
-    """Whether errors grow from the surest tenth to the end of the surest half (one-sided trend test, 1 %).
+    """Whether errors grow from the surest tenth to the end of the surest half (one-sided trend test, 0.2 %).
 
     Source: Cochran 1954, Armitage 1955: score test of a slope over the disjoint bands.
     """
@@ -209,7 +209,7 @@ def _rises(wrong: NDArray[np.bool_]) -> bool:
     k = wrong[: len(bands)].astype(float)
     p = float(k.mean())
     spread = p * (1 - p) * float(((bands - bands.mean()) ** 2).sum())
-    return bool(spread > 0 and float((k * (bands - bands.mean())).sum()) / math.sqrt(spread) > z_of(0.98))
+    return bool(spread > 0 and float((k * (bands - bands.mean())).sum()) / math.sqrt(spread) > z_of(0.996))
 
 
 # -- neighbours ---------------------------------------------------------------------------------------------------
