@@ -45,7 +45,7 @@ def test_what_lost_its_patience_says_so_and_is_offered_no_longer_training(noise:
 def test_what_its_minutes_cut_short_says_so_and_is_offered_more(
     noise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orthogon.training.budget._affordable", lambda *_: 3)
+    monkeypatch.setattr("orthogon.training.budget.Budget._fitting", lambda self, step, update: (3, True))
     monkeypatch.setattr("orthogon.training.plan.TIMED_UPDATES", 1)
     run = og.start(noise, target="y", minutes=0.5, project=tmp_path / "p")
     assert run.info["why"] == "budget"
@@ -71,7 +71,7 @@ def test_what_came_to_its_end_says_nothing(noise: str, tmp_path: Path) -> None:
 def test_minutes_take_the_place_of_the_length_a_config_has(
     noise: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("orthogon.training.budget._affordable", lambda *_: 3)
+    monkeypatch.setattr("orthogon.training.budget.Budget._fitting", lambda self, step, update: (3, True))
     place, told = tmp_path / "p", []
     made = og.start(noise, target="-1", sets=["training.steps=4"], project=place)
     ways = [

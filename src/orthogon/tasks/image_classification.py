@@ -205,6 +205,7 @@ class ImageClassification(Task):
             "task.stages": 3 if size <= 40 else 4,
             "task.stem_stride": stride,
             "task.dropout": 0.0 if small else 0.2,
+            "task.side_weight": 0.0,
             "task.augment.strength": 1.0,
             # Mirroring makes another sign of a digit or a letter, and tiny or grey pictures are often just that.
             "task.augment.flip": 0.5 if colour and size > 40 and not sided(names) else 0.0,
@@ -226,10 +227,8 @@ class ImageClassification(Task):
             chosen["task.channels"] = 3  # a grey picture is three equal channels to them
         if not takes_dropout(name):
             del chosen["task.dropout"]
-        if has_side_heads(name):  # they are for the long way from random weights
-            chosen["task.side_weight"] = (
-                SIDE_WEIGHT if weights == transfer.NONE and not self.config.unfreeze_epochs else 0.0
-            )
+        if has_side_heads(name) and weights == transfer.NONE and not self.config.unfreeze_epochs:
+            chosen["task.side_weight"] = SIDE_WEIGHT  # they are for the long way from random weights
         if (self.config.transfer or chosen["task.transfer"]) == "head" and not self.config.augment.asked:
             # then the frozen part needs to see each picture only once
             chosen |= {"task.augment.strength": 0.0, "task.augment.flip": 0.0}
@@ -244,9 +243,9 @@ class ImageClassification(Task):
                 space["task.width"] = around(config.width, MAIN, least=8)
             if config.depth is not None:
                 space["task.depth"] = layers(config.depth)
-            if config.stages is not None:
+            if config.stages is not None and config.size is not None and config.stem_stride is not None:
                 # the last stage keeps a side of 2: of one pixel and one picture batch norm makes nothing
-                most = int(math.log2(max(2, (config.size or PHOTO_SIDE) // (config.stem_stride or 1))))
+                most = int(math.log2(max(2, config.size // config.stem_stride)))
                 space["task.stages"] = layers(config.stages, more=1, most=max(config.stages, min(MOST_STAGES, most)))
         if takes_dropout(config.network or CONVNET):
             space["task.dropout"] = dropout(config.dropout)
