@@ -103,7 +103,10 @@ def test_a_gradient_reaches_each_parameter_and_one_batch_is_learned(name: str) -
     # without norm layers units die at the rate that suits the others, the sooner the more inputs they have
     norms = [layer for layer in network.modules() if isinstance(layer, (nn.BatchNorm2d, nn.LayerNorm))]
     wide = any(isinstance(layer, nn.Linear) and layer.in_features > 4096 for layer in network.modules())
-    lr = 1e-3 if norms or name.startswith("lenet") else 5e-5 if wide else 1e-4
+    if norms:
+        lr = 1e-4 if wide else 1e-3
+    else:
+        lr = 1e-3 if name.startswith("lenet") else 5e-5 if wide else 1e-4
     optimiser = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
     first = None
     for _ in range(200):
