@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orthogon.data.encode import UNKNOWN, RowEncoder
@@ -117,6 +117,7 @@ def test_state_is_json_and_gives_the_same_encoder():
     st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=3, max_size=30),
     st.lists(st.floats(allow_nan=True, allow_infinity=True), min_size=1, max_size=10),
 )
+@example([0.0, 0.0, 6.6e-146], [5.9e162])
 def test_whatever_the_numbers_the_inputs_are_finite_and_bounded(train: list[float], new: list[float]):
     try:
         encoder = fit(pd.DataFrame({"x": train}), x="number")

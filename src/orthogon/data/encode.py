@@ -42,7 +42,8 @@ class NumberColumn:
 
     def scaled(self, raw: NDArray[np.float64]) -> NDArray[np.float32]:
         """(n,) values, NaN = missing -> (n,) in (-3, 3), missing 0."""
-        z = np.clip((raw - self.median) / self.scale, -_LARGEST, _LARGEST)
+        with np.errstate(over="ignore"):  # 1e162 against a scale of 1e-146 is infinite, and clipped like any other
+            z = np.clip((raw - self.median) / self.scale, -_LARGEST, _LARGEST)
         return np.nan_to_num(z / np.sqrt(1 + (z / SMOOTH_CLIP) ** 2), nan=0.0).astype(np.float32)
 
 
