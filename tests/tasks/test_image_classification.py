@@ -16,7 +16,7 @@ from PIL import Image
 from orthogon.data.augment import AugmentConfig
 from orthogon.data.config import DataConfig
 from orthogon.data.images import ArrayImages, read_image_folder
-from orthogon.errors import DataError
+from orthogon.errors import DataError, TrainingError
 from orthogon.project.config import put
 from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig, class_weights
 from orthogon.training.config import TrainingConfig
@@ -58,6 +58,35 @@ def trained(task: ImageClassification, train: ArrayImages, dev: ArrayImages | No
     network = task.network()
     fit(task.objective(network, train, dev, TRAINING), TRAINING)
     return network
+
+
+@pytest.mark.parametrize("memory", [2048, 1])
+def test_a_single_picture_that_is_left_breaks_no_batch_norm(memory: int) -> None:
+    """17 pictures in batches of 8; the last stage's map is one pixel, so that one picture has no variance."""
+    side = 8 if memory > 1 else 160  # 17 · 3 · 160² bytes are more than 1 MiB
+    train = corners(17, side, channels=3)
+    task = made(train, size=side, stages=4, stem_stride=1 if side == 8 else 4, memory_mib=memory)
+    network = task.network()
+    seen: list[int] = []
+    network.blocks[-1].register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))  # type: ignore[index,operator,union-attr]
+    settings = TRAINING.model_copy(update={"batch_size": 8, "epochs": 2, "preflight": False})
+    assert fit(task.objective(network, train, None, settings), settings).steps == 4
+    assert seen == [8, 9] * 2
+
+
+@pytest.mark.parametrize(("changes", "holds"), [
+    ({"batch_size": 1}, "the batch holds one example"),
+    ({"batch_size": 2, "accumulate": 2}, "each of the 2 parts of a batch holds one example"),
+])  # fmt: skip
+def test_batches_of_one_before_a_batch_norm_of_one_pixel_are_told(changes: dict[str, int], holds: str) -> None:
+    train = corners(6)
+    task = made(train, stages=4)
+    settings = TRAINING.model_copy(update=changes)
+    with pytest.raises(TrainingError) as told:
+        fit(task.objective(task.network(), train, None, settings), settings)
+    assert told.value.what == f"batch norm needs two values a channel or more, and {holds}"
+    assert told.value.where == "training.batch_size"
+    assert "Raise training.batch_size" in told.value.remedy
 
 
 # -- suggestions --------------------------------------------------------------------------------------------------
@@ -317,7 +346,7 @@ def test_the_first_runs_configs_say_the_same_as_ever() -> None:
     assert config.augment == AugmentConfig(strength=0.5, flip=0.5, rotation=20.0, erase=0.3)
     assert ImageClassificationConfig(augment=None, flip=False).augment == AugmentConfig(flip=0.0)
     assert ImageClassificationConfig(**config.model_dump()) == config
-    with pytest.raises(ValueError, match=r"task\.flip and task\.augment\.flip are both set: keep task\.augment\.flip"):
+    with pytest.raises(ValueError, match=r"task\.flip and task\.augment\.flip are both set\nKeep task\.augment\.flip"):
         ImageClassificationConfig(flip=True, augment={"flip": 0.5})
 
 

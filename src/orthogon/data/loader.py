@@ -1,7 +1,7 @@
 """Batches, as a function of (seed, epoch) alone, so that a killed run finds its place inside an epoch again.
 
 `MemoryLoader` serves tensors that are already in memory; `FileLoader` reads examples when they are needed. Both shuffle
-with `order`, keep the smaller last batch, and give each of several processes its contiguous share of every batch.
+with `order`, cut the epoch with `batch_rows`, and give each of several processes its contiguous share of every batch.
 """
 
 from __future__ import annotations
@@ -34,8 +34,20 @@ def order(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def num_batches(n: int, batch_size: int) -> int:
-    """How many batches n examples make when the smaller last batch is kept."""
-    return -(-n // batch_size)
+    """How many batches n examples make: the last one is smaller, and a single example left over joins the one before.
+
+    A batch norm cannot normalise one example of one pixel, and alone it would weigh as much as a whole batch.
+
+    >>> [num_batches(n, 64) for n in (0, 1, 64, 65, 66)]
+    [0, 1, 1, 1, 2]
+    """
+    whole, left = divmod(n, batch_size)
+    return whole + (left > 1 or left == 1 == n)
+
+
+def batch_rows(k: int, n: int, batch_size: int) -> slice:
+    """Where batch number k of n examples lies in the order of an epoch."""
+    return slice(k * batch_size, n if k == num_batches(n, batch_size) - 1 else (k + 1) * batch_size)
 
 
 def share(size: int, rank: int, world: int) -> slice:
@@ -48,7 +60,7 @@ class MemoryLoader:
 
     Args:
         tensors: each (n, ...); a batch holds the same rows of all of them.
-        batch_size: examples in a global batch; the last one of an epoch may be smaller.
+        batch_size: examples in a global batch; the last one of an epoch may be smaller, or larger by one.
         seed: with the epoch number, decides the order.
         shuffle: False keeps the order; batches are then views of `tensors` and must not be changed in place.
         transform: (batch, epoch) -> batch, for augmentation. What it draws must follow from (seed, epoch, example)
@@ -81,7 +93,7 @@ class MemoryLoader:
         self.transform = transform
         self.rank, self.world = rank, world
         bytes_per_example = sum(tensor.element_size() * tensor[:1].numel() for tensor in self.tensors)
-        self.block = max(1, BLOCK_BYTES // max(1, bytes_per_example * batch_size)) * batch_size  # whole batches
+        self.block = max(1, BLOCK_BYTES // max(1, bytes_per_example * batch_size))  # batches
 
     def __len__(self) -> int:
         return num_batches(self.n, self.batch_size)
@@ -94,14 +106,16 @@ class MemoryLoader:
     def _plain(self, epoch: int, start: int) -> Iterator[tuple[Tensor, ...]]:
         device = self.tensors[0].device
         rows = torch.from_numpy(order(self.n, self.seed, epoch)).to(device) if self.shuffle else None
-        for first in range(start * self.batch_size, self.n, self.block):
-            stop = min(first + self.block, self.n)
+        for first in range(start, len(self), self.block):
+            places = [batch_rows(k, self.n, self.batch_size) for k in range(first, min(first + self.block, len(self)))]
+            whole = slice(places[0].start, places[-1].stop)
             if rows is None:
-                block = tuple(tensor[first:stop] for tensor in self.tensors)
+                block = tuple(tensor[whole] for tensor in self.tensors)
             else:
-                chosen = rows[first:stop]
+                chosen = rows[whole]
                 block = tuple(tensor.index_select(0, chosen) for tensor in self.tensors)
-            parts = zip(*(tensor.split(self.batch_size) for tensor in block), strict=True)
+            sizes = [place.stop - place.start for place in places]
+            parts = zip(*(tensor.split(sizes) for tensor in block), strict=True)
             if self.world == 1:
                 yield from parts
                 continue
@@ -182,8 +196,8 @@ class _Batches(Sampler[list[tuple[int, int]]]):
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         epoch = self.epoch
         rows = order(self.n, self.seed, epoch) if self.shuffle else np.arange(self.n)
-        for first in range(self.start * self.batch_size, self.n, self.batch_size):
-            batch = rows[first : first + self.batch_size]
+        for k in range(self.start, num_batches(self.n, self.batch_size)):
+            batch = rows[batch_rows(k, self.n, self.batch_size)]
             yield [(epoch, i) for i in batch[share(len(batch), self.rank, self.world)].tolist()]
 
     def __len__(self) -> int:

@@ -63,7 +63,7 @@ MOVED = 0.5  # chance that a parameter moves, near the incumbent
 NOT_FOR_TRIALS = ("learning-rate race",)  # its race is not counted in updates; the rates are tried as trials instead
 ENDINGS = {"finished": "finished", "patience": "patience", "budget": "budget"}
 
-FAILURES = (OrthogonError, RuntimeError, ValueError)  # of one trial, such as a last batch of one before a batch norm
+FAILURES = (OrthogonError, RuntimeError, ValueError)  # of one trial
 MOST_FAILURES = 8  # in a row, from which on it is no accident
 
 LOSS = mean_metric("loss", "dev loss", "loss")

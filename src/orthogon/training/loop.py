@@ -34,6 +34,7 @@ from orthogon.training.state import Progress, capture, changed_since, take_back
 
 __all__ = ["FitResult", "fit"]
 
+ONE_VALUE = "Expected more than 1 value per channel"  # PyTorch's batch norm
 PREFLIGHT_SHARE = 0.05  # of a budget in minutes, at most, for each check
 
 
@@ -74,7 +75,8 @@ def fit(
         pace: what updates and evaluations take, where that is known; else a budget in minutes times some first.
     Raises:
         ConfigError: the config contradicts itself or lacks lr or a length.
-        TrainingError: a loss, gradient or weight is not finite; one example does not fit into memory.
+        TrainingError: a loss, gradient or weight is not finite; one example does not fit into memory; a batch norm has
+            one value a channel.
         RunError: `resume`, and every checkpoint is damaged or belongs to another network.
     """
     require_complete(config)
@@ -83,9 +85,24 @@ def fit(
         first = distributed.rank() == 0  # the process that writes and reports
         with Journal(folder if first else None, listen if first else None) as journal:
             training = _Training(objective, config, folder, seed, device, journal, clock, started)
-            training.begin(resume, expected_loss, pace)
-            training.train(interrupt)
+            try:
+                training.begin(resume, expected_loss, pace)
+                training.train(interrupt)
+            except ValueError as error:
+                if not str(error).startswith(ONE_VALUE):
+                    raise
+                raise _one_value(config) from error
             return training.end()
+
+
+def _one_value(config: TrainingConfig) -> TrainingError:
+    """In our words, what a batch norm says of a single example whose map is one pixel."""
+    batch = "the batch" if config.accumulate == 1 else f"each of the {config.accumulate} parts of a batch"
+    return TrainingError(
+        f"batch norm needs two values a channel or more, and {batch} holds one example",
+        "training.batch_size",
+        "Raise training.batch_size, so that every part and every process has at least two examples of a batch.",
+    )
 
 
 class _Training:
