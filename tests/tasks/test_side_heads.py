@@ -200,12 +200,12 @@ def test_describe_sets_them_apart() -> None:
     [
         ({"transfer": "head", "weights": "googlenet_torchvision"}, "transfer is head"),
         ({"transfer": "last-2", "weights": "googlenet_torchvision"}, "transfer is last-2"),
-        ({"unfreeze_epochs": 2}, "thawed one by one"),
+        ({"unfreeze_epochs": 2}, "unfreeze_epochs is 2"),
     ],
 )
 def test_where_part_of_the_network_is_frozen_they_are_refused(settings: dict[str, Any], said: str) -> None:
     values = {"kind": "image_classification", "network": "googlenet_bn", "side_weight": 0.3, **settings}
-    with pytest.raises(ConfigError, match=rf"(?s)side_weight is 0\.3, but .*{said}.*Set side_weight to 0"):
+    with pytest.raises(ConfigError, match=rf"(?s)side_weight is 0\.3, but .*{said}.*Set task.side_weight=0"):
         parse({"data": {"source": "photos"}, "task": values})
 
 

@@ -558,7 +558,11 @@ def test_weights_of_another_network_name_the_first_tensor(tmp_path: Path) -> Non
     file = file_of("resnet20", tmp_path)
     with pytest.raises(ShapeError, match=r'tensor "features\.0\.0\.weight"') as caught:  # before a run is made
         task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
-    assert caught.value.remedy == "Set task.network to the network they are of, or take weights of this one."
+    told = "They are the weights of resnet20: set task.network=resnet20, or take weights of this one."
+    assert caught.value.remedy == told
+    save_file({"weight": torch.ones(2)}, file)
+    with pytest.raises(ShapeError, match=r"Set task\.network to the network they are of, or take weights of this one"):
+        task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
 
 
 @pytest.mark.parametrize("network", ["resnet18", "lenet5", "convnet"])
@@ -586,7 +590,7 @@ def test_weights_without_a_network_are_those_of_convnet_or_mistyped(tmp_path: Pa
     assert (said["task.network"], said["task.size"], said["task.stages"]) == ("convnet", 64, 4)
     with pytest.raises(ShapeError, match="not the weights of this ConvNet") as shape:
         task_for(pictures(), weights=str(file))
-    assert "Set task.network to the network they are of" in shape.value.remedy
+    assert "set task.network=resnet20" in shape.value.remedy
 
 
 @pytest.mark.parametrize(("settings", "what", "remedy"), [
@@ -606,7 +610,16 @@ def test_weights_that_are_not_there() -> None:
     with pytest.raises(UsageError, match="neither a preset nor a file") as caught:
         task_for(pictures(), network="resnet20", weights="resnet20_imagenet", transfer="head")
     assert caught.value.where == "task.weights"
-    assert "orthogon weights" in caught.value.remedy
+    assert "orthogon weights list" in caught.value.remedy
+
+
+def test_a_folder_or_a_mistyped_path_for_weights(tmp_path: Path) -> None:
+    file = file_of("resnet20", tmp_path)
+    for typed, what in ((tmp_path, "is a folder, not a file of weights"), (f"{file}x", "neither a preset nor a file")):
+        with pytest.raises(UsageError, match=what) as caught:
+            task_for(pictures(), network="resnet20", weights=str(typed), transfer="head")
+        assert caught.value.where == "task.weights"
+        assert caught.value.remedy == f'Did you mean "{file}"?'
 
 
 def test_a_tampered_preset_is_refused_before_a_run_is_made(preset: weights.Preset, cache: Path) -> None:
@@ -618,13 +631,15 @@ def test_a_tampered_preset_is_refused_before_a_run_is_made(preset: weights.Prese
 @pytest.mark.parametrize(("settings", "what"), [
     ({"network": "resnet17"}, '"resnet17" is not an image network'),
     ({"network": "mlp"}, '"mlp" is not an image network'),
-    ({"network": "resnet20", "width": 8}, "width is convnet's"),
-    ({"weights": "none", "transfer": "head"}, "what is frozen would stay random"),
+    ({"network": "resnet20", "width": 8}, r"task\.width is convnet's, .*resnet20\nLeave task\.width out"),
+    ({"weights": "none", "transfer": "head"}, r"what is frozen would stay random\nSet task\.transfer=all, or fetch"),
     ({"transfer": "last-0"}, "transfer"),
 ])  # fmt: skip
 def test_settings_that_cannot_hold(settings: dict[str, Any], what: str) -> None:
-    with pytest.raises(ConfigError, match=what):
+    with pytest.raises(ConfigError, match=what) as caught:
         parse({"data": {"source": "x"}, "task": {"kind": "image_classification", **settings}})
+    assert caught.value.where.startswith("--set task.")
+    assert "got {" not in str(caught.value)
 
 
 def test_weights_of_an_earlier_run_are_taken_whole_but_for_the_head(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -39,6 +40,9 @@ CHUNK = 1 << 18  # bytes
 
 # Torchvision's GoogLeNet file holds its side heads, which a network built without them does not take.
 SIDE_HEADS = ("aux1.", "aux2.")
+ZIP, PICKLE = b"PK", b"\x80"  # how files of torch.save begin, of today and of old
+WRAPPED = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")  # where checkpoints of other programs hold the weights
 
 
 @dataclass(frozen=True)
@@ -401,7 +405,7 @@ def load(network: nn.Module, path: Path) -> list[str]:
     Returns:
         What did not come from the file as it is, in sentences; empty where all did.
     Raises:
-        DataError: no such file, not readable, or it holds other things than tensors.
+        DataError: no such file, not readable, or it holds other things than tensors, or tensors of what is no number.
         ShapeError: the weights are another network's; the first tensor that does not fit is named. The network is then
             left as it was.
     """
@@ -444,6 +448,8 @@ def load(network: nn.Module, path: Path) -> list[str]:
             new = (new.double().sum(1, keepdim=True) / channels).expand_as(tensor)
         if new.shape != tensor.shape:
             raise _misfit(network, path, f'tensor "{name}" is {_shape(new)}, in the network {_shape(tensor)}')
+        if new.is_floating_point() and not bool(torch.isfinite(new).all()):
+            raise DataError(f'tensor "{name}" holds values that are no numbers', str(path), "Fetch or make it anew.")
         taken[name] = new
     surplus = sorted(name for name in given if name not in own and not name.startswith(SIDE_HEADS))
     if surplus:
@@ -455,44 +461,121 @@ def load(network: nn.Module, path: Path) -> list[str]:
     return notes
 
 
+def names(path: Path) -> list[str]:
+    """Names of the tensors in a safetensors file, read from its head alone; none where it is no such file."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as tensors:
+            return list(tensors.keys())
+    except (SafetensorError, OSError):
+        return []
+
+
 def _read(path: Path) -> dict[str, Tensor]:
-    import torch
+    if path.is_dir():
+        raise DataError("this is a folder, not a file of weights", str(path), files_in(path))
+    if not path.is_file():
+        raise DataError("there is no such file of weights", str(path), did_you_mean_path(path))
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        raise DataError("this file is empty", str(path), "Fetch or copy it again.")
+    if len(head) < 9:
+        raise _cut_short(path, "it is too small to hold one")
+    # by content: names are changed on the way
+    if head[8:9] == b"{":
+        return _of_safetensors(path)
+    if not head.startswith((ZIP, PICKLE)):
+        raise DataError(
+            f"this is no file of weights: it begins with {head!r}",
+            str(path),
+            "Give safetensors, or what torch.save(network.state_dict(), FILE) wrote.",
+        )
+    return _of_torch(path)
+
+
+def files_in(folder: Path) -> str:
+    """What to do where a folder stands for a file of weights: name the file in it that was probably meant."""
+    found = sorted(each for kind in ("safetensors", "pth", "pt", "bin") for each in folder.glob(f"*.{kind}"))
+    return f'Did you mean "{found[0]}"?' if found else "Name the file itself."
+
+
+def _of_safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not path.is_file():
-        raise DataError("there is no such file of weights", str(path), did_you_mean_path(path))
     try:
-        found: Any
-        if path.suffix == ".safetensors":
-            found = load_file(path)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of strange pickles; what is refused is told below
-                found = torch.load(path, map_location="cpu", weights_only=True)
+        return load_file(path)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _cut_short(path, error) from error
+
+
+def _cut_short(path: Path, why: Exception | str) -> DataError:
+    first = re.split(r"\. |\n", str(why), maxsplit=1)[0].removesuffix(".") or type(why).__name__
+    return DataError(
+        f"this is no file of weights, or it is cut short or damaged: {first}",
+        str(path),
+        f"Fetch or copy it again, and compare the sizes: here {path.stat().st_size:,} bytes.",
+    )
+
+
+def _of_torch(path: Path) -> dict[str, Tensor]:
+    """What `torch.save` wrote, nothing of it ever run."""
+    import torch
+
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                changed = archive.testzip()  # PyTorch does not look at the checksums
+            if changed is not None:
+                raise _cut_short(path, f"{changed} in it is not what was written")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of strange pickles; what is refused is told below
+            found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's own words advise to load it without protection
         asked = re.search(r"GLOBAL ([\w.]+)", str(error))
-        what = f"it asks for {asked[1]}" if asked else "it is not a plain list of tensors"
+        if asked is None:
+            raise _cut_short(path, "it is not what torch.save writes of tensors") from error
         raise DataError(
-            f"this file could run code when it is loaded ({what}), or is no file of weights",
+            f"this file holds Python objects ({asked[1]}), not tensors alone: loading them could run code",
             str(path),
-            "Do not load it. Take the same weights as safetensors, or a file that holds nothing but tensors.",
+            "If it is yours, save its tensors alone: torch.save(network.state_dict(), FILE). If not, do not load it.",
         ) from error
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(
-            f"this is no file of weights, or it is cut short: {why}",
-            str(path),
-            "Fetch it again. It must be safetensors, or written by torch.save and hold nothing but tensors.",
-        ) from error
-    if not isinstance(found, dict) or not found or not all(isinstance(value, torch.Tensor) for value in found.values()):
-        raise DataError(
+    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise _cut_short(path, error) from error
+    if not isinstance(found, dict) or not _all_tensors(found):
+        raise _other_things(path, found)
+    for prefix in WRAPPED:
+        if all(name.startswith(prefix) for name in found):
+            found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    return found
+
+
+def _all_tensors(found: Any) -> bool:
+    import torch
+
+    return isinstance(found, dict) and bool(found) and all(isinstance(value, torch.Tensor) for value in found.values())
+
+
+def _other_things(path: Path, found: Any) -> DataError:
+    inside = [key for key, value in found.items() if _all_tensors(value)] if isinstance(found, dict) else []
+    if not inside:
+        return DataError(
             "this file holds other things than tensors by name",
             str(path),
-            "Save the network's state_dict() alone, best as safetensors.",
+            "Save the network's tensors alone: torch.save(network.state_dict(), FILE)",
         )
-    return found
+    key = next((each for each in CHECKPOINT_KEYS if each in inside), inside[0])
+    others = [str(other) for other in found if other != key]
+    beside = f", beside {', '.join(others[:3])}{' and others' if len(others) > 3 else ''}" if others else ""
+    alone = path.with_name(f"{path.stem}-weights.pth")
+    return DataError(
+        f'this is a checkpoint: its tensors lie under "{key}"{beside}',
+        str(path),
+        f"""Save them alone: python -c "import torch; torch.save(torch.load('{path}')['{key}'], '{alone}')\"""",
+    )
 
 
 def _shape(tensor: Tensor) -> str:
@@ -500,8 +583,31 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _misfit(network: nn.Module, path: Path, what: str) -> ShapeError:
-    preset = with_content(path)
-    remedy = (
-        "Take the weights of this very network." if preset is None else f"They are the weights of {preset.network}."
-    )
+    name = network_in(path)
+    remedy = "Take the weights of this very network." if name is None else f"They are the weights of {name}."
     return ShapeError(f"these are not the weights of this {type(network).__name__}: {what}", str(path), remedy)
+
+
+def network_in(path: Path) -> str | None:
+    """The image network of the zoo that this file's tensors are of, by its checksum, or by their names and shapes.
+
+    Its last layer and side heads may be for other classes. Of networks with the same tensors the first of the table.
+    """
+    import torch
+
+    from orthogon.models import NETWORKS, builder, image_networks
+
+    preset = with_content(path)
+    if preset is not None:
+        return preset.network
+    given = {name.removeprefix("network."): tensor.shape for name, tensor in _read(path).items()}
+    given = {name: shape for name, shape in given.items() if not name.startswith(SIDE_HEADS)}
+    for name in image_networks():
+        with torch.device("meta"):
+            network = builder(name)(*NETWORKS[name][1], **NETWORKS[name][2])
+        own = {key: tensor.shape for key, tensor in network.state_dict().items()}
+        if given.keys() ^ own.keys() <= {"mean", "std"}:  # a run's own weights have them before the network
+            other = [key for key, shape in own.items() if given.get(key, shape) != shape]
+            if len(other) <= 2:  # weight and bias of the last layer
+                return name
+    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from orthogon.tasks.task import TaskConfig
 from orthogon.training.config import TrainingConfig
 
 FILE = "orthogon.yaml"
+SHOWN = 60  # characters of a wrong value
 
 
 class ProjectConfig(BaseModel):
@@ -220,11 +222,22 @@ def _problems(error: ValidationError, prefix: tuple[str, ...], model: type[BaseM
             problems[key] = (key, "unknown key", did_you_mean(location[-1], options))
         elif entry["type"] == "missing":
             problems[key] = (key, "this key must be given", f"For instance: --set {key}=VALUE")
+        elif entry["type"] == "value_error":  # of a validator of ours
+            what, _, remedy = str(entry["ctx"]["error"]).partition("\n")
+            named = re.match(rf"{re.escape(key)}(\.\w+)+", what)  # one of several keys that contradict each other
+            key = named[0] if named else key
+            value = "" if remedy else f", got {_shortened(entry['input'])}"
+            problems.setdefault(key, (key, what + value, remedy or _description(model, location)))
         else:
             message = entry["msg"][0].lower() + entry["msg"][1:]
             description = _description(model, location)
-            problems.setdefault(key, (key, f"{message}, got {entry['input']!r}", description))
+            problems.setdefault(key, (key, f"{message}, got {_shortened(entry['input'])}", description))
     return list(problems.values())
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _walk(model: type[BaseModel], location: Sequence[str]) -> Iterator[tuple[str, Any]]:

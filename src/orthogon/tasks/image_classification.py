@@ -73,8 +73,8 @@ class ImageClassificationConfig(TaskConfig):
     )
     weights: str | None = Field(
         None,
-        description="none (from scratch), a preset (see `orthogon weights`; fetched if need be) or a file; unset: a "
-        "preset that lies in the cache folder and suits the pictures, else none.",
+        description="none (from scratch), a preset (see `orthogon weights list`; fetched if need be) or a file; unset: "
+        "a preset that lies in the cache folder and suits the pictures, else none.",
     )
     transfer: str | None = Field(
         None,
@@ -128,7 +128,8 @@ class ImageClassificationConfig(TaskConfig):
         inside = dict(inside) if isinstance(inside, Mapping) else {"strength": inside}
         twice = [key for key in moved if key in inside]
         if twice:
-            raise ValueError(f"task.{twice[0]} and task.augment.{twice[0]} are both set: keep task.augment.{twice[0]}")
+            kept_key = f"task.augment.{twice[0]}"
+            raise ValueError(f"task.{twice[0]} and {kept_key} are both set\nKeep {kept_key}.")
         kept = {key: value for key, value in values.items() if key not in moved}
         return {**kept, "augment": {**inside, **moved}}
 
@@ -136,26 +137,31 @@ class ImageClassificationConfig(TaskConfig):
     @classmethod
     def _known(cls, name: str | None) -> str | None:
         if name is not None and name not in image_networks():
-            raise ValueError(f'"{name}" is not an image network. {did_you_mean(name, image_networks())}')
+            raise ValueError(f'"{name}" is not an image network\n{did_you_mean(name, image_networks())}')
         return name
 
     @model_validator(mode="after")
     def _belongs_together(self) -> ImageClassificationConfig:
         of_convnet = [key for key in ("width", "depth", "stages", "stem_stride") if getattr(self, key) is not None]
         if of_convnet and self.network not in (None, CONVNET):
-            raise ValueError(f"{of_convnet[0]} is convnet's, and the network is {self.network}")
+            key = f"task.{of_convnet[0]}"
+            raise ValueError(
+                f"{key} is convnet's, and task.network is {self.network}\nLeave {key} out, or set task.network=convnet."
+            )
         if self.weights == transfer.NONE and self.transfer not in (None, "all"):
             raise ValueError(
-                f"transfer is {self.transfer}, but there are no weights: what is frozen would stay random. "
-                f"Fetch some: orthogon weights get {transfer.OFFERED}"
+                f"task.transfer is {self.transfer}, but task.weights is {transfer.NONE}: what is frozen would stay "
+                f"random\nSet task.transfer=all, or fetch weights: orthogon weights get {transfer.OFFERED}"
             )
         if self.side_weight and (self.transfer not in (None, "all") or self.unfreeze_epochs):
             partly = (
-                f"transfer is {self.transfer}" if self.transfer not in (None, "all") else "layers are thawed one by one"
+                f"task.transfer is {self.transfer}"
+                if self.transfer not in (None, "all")
+                else f"task.unfreeze_epochs is {self.unfreeze_epochs}"
             )
             raise ValueError(
-                f"side_weight is {self.side_weight:g}, but {partly}: side heads help where the whole network is "
-                "trained from the start. Set side_weight to 0."
+                f"task.side_weight is {self.side_weight:g}, but {partly}: side heads help where the whole network is "
+                "trained from the start\nSet task.side_weight=0."
             )
         return self
 

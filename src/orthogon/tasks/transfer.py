@@ -19,14 +19,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from orthogon.data.atomic import atomic_file
-from orthogon.errors import ConfigError, DataError, ShapeError, UsageError
+from orthogon.errors import ConfigError, DataError, ShapeError, UsageError, did_you_mean_path
 from orthogon.models import NETWORKS, builder
 from orthogon.models.image_network import ImageNetwork, PixelNetwork, stages, tail
-from orthogon.models.weights import PRESETS, Preset, find, get, load, meant, with_content
+from orthogon.models.weights import PRESETS, Preset, files_in, find, get, load, meant, names, network_in, with_content
 from orthogon.training.halving import Halving
 
 NONE = "none"  # task.weights: from scratch
@@ -116,8 +115,13 @@ def refuse_strange(network: str | None, weights: str | None) -> None:
 
 
 def _unknown(weights: str) -> UsageError:
+    path = Path(weights).expanduser()
+    if path.is_dir():
+        return UsageError(f'"{weights}" is a folder, not a file of weights', "task.weights", files_in(path))
     what = f'"{weights}" is neither a preset nor a file of weights'
-    return UsageError(what, "task.weights", f"{meant(weights)} All of them: orthogon weights")
+    if path.suffix or path.parent != Path("."):
+        return UsageError(what, "task.weights", did_you_mean_path(path))
+    return UsageError(what, "task.weights", f"{meant(weights)} All of them: orthogon weights list")
 
 
 def weights_file(weights: str) -> Path:
@@ -153,26 +157,20 @@ def load_body(network: nn.Module, file: Path) -> None:
     """
     own = network.state_dict()
     head = {name: own[name].clone() for name in stages(network)[-1].names}
-    bare = isinstance(network, PixelNetwork) and not any(name.startswith("network.") for name in _names(file))
+    bare = isinstance(network, PixelNetwork) and not any(name.startswith("network.") for name in names(file))
     try:
         load(network.network if bare and isinstance(network, PixelNetwork) else network, file)
     except ShapeError as error:
-        preset = with_content(file)
-        name = "the network they are of" if preset is None else preset.network
-        raise ShapeError(error.what, error.where, f"Set task.network to {name}, or take weights of this one.") from None
+        name = network_in(file)
+        remedy = (
+            f"They are the weights of {name}: set task.network={name}, or take weights of this one."
+            if name
+            else "Set task.network to the network they are of, or take weights of this one."
+        )
+        raise ShapeError(error.what, error.where, remedy) from None
     with torch.no_grad():
         for name, tensor in head.items():
             own[name].copy_(tensor)
-
-
-def _names(file: Path) -> list[str]:
-    if file.suffix != ".safetensors":
-        return []
-    try:
-        with safe_open(file, "pt") as tensors:
-            return list(tensors.keys())
-    except (SafetensorError, OSError):
-        return []  # `load` says what is wrong with it
 
 
 # -- which network ----------------------------------------------------------------------------------------------
