@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
+from typing import Literal
 
 import pytest
 import torch
@@ -27,6 +29,27 @@ def test_counts_and_maps_of_the_paper(count: Callable[..., int]) -> None:
     assert pools == [(96, 27, 27), (256, 13, 13), (256, 6, 6)]
     assert [layer.shape for layer in description.layers if layer.kind == "Linear"] == [(4096,), (4096,), (1000,)]
     assert (224 - 11) / 4 + 1 == 54.25  # why 227
+
+
+@pytest.mark.system("arch.alexnet")
+@pytest.mark.parametrize("groups", [1, 2])
+def test_layers_in_the_order_of_the_paper(groups: Literal[1, 2]) -> None:
+    """Section 3.5: norm after the first two convolutions, pools after the norms and the fifth; 4.2: dropout of half."""
+    with torch.device("meta"):
+        network = alexnet(groups=groups)
+    short = {"Conv2d": "conv", "ResponseNorm": "norm", "MaxPool2d": "pool", "Linear": "dense", "Dropout": "drop"}
+    kinds = [
+        [short.get(type(layer).__name__, "relu") for layer in part] for part in (network.features, network.classifier)
+    ]
+    assert " ".join(kinds[0]) == "conv relu norm pool conv relu norm pool conv relu conv relu conv relu pool"
+    assert " ".join(kinds[1]) == "drop dense relu drop dense relu dense"
+    layers = [*network.features, *network.classifier]
+    assert {type(layer) for layer, kind in zip(layers, chain(*kinds), strict=True) if kind == "relu"} == {nn.ReLU}
+    convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+    assert [layer.groups for layer in convolutions] == [1, groups, 1, groups, groups]
+    assert [layer.stride[0] for layer in convolutions] == [4, 1, 1, 1, 1]
+    assert {(layer.kernel_size, layer.stride) for layer in layers if isinstance(layer, nn.MaxPool2d)} == {(3, 2)}
+    assert [layer.p for layer in layers if isinstance(layer, nn.Dropout)] == [0.5, 0.5]
 
 
 def features(groups: int) -> nn.Sequential:

@@ -27,7 +27,17 @@ def test_v1_by_hand() -> None:
     assert sum(p.numel() for p in network.parameters()) == 27 * 32 + 64 + separable + 1024 * 1000 + 1000 == 4_231_976
     blocks = [layer for layer in network.features if isinstance(layer, DepthwiseSeparable)]
     assert len(blocks) == 13
-    assert describe(network, torch.zeros(1, 3, 224, 224)).num_layers == 28  # section 3.2 of the paper
+    description = describe(network, torch.zeros(1, 3, 224, 224))
+    assert description.num_layers == 28  # section 3.2 of the paper
+    # table 1: the side of the map after each convolution, and with it the arithmetic, "569 million" in table 4
+    sides = [112, 112, 56, 56, 28, 28, 14, 14, 14, 14, 14, 14, 7, 7]
+    assert [layer.shape[1] for layer in description.layers if layer.kind == "Conv2d"][::2] == sides
+    products = 27 * 32 * 112**2 + 1024 * 1000
+    products += sum((9 * n + n * m) * side**2 for (n, m), side in zip(pairwise(channels), sides[1:], strict=True))
+    assert description.multiply_adds == products
+    assert round(products / 1e6) == 569
+    kinds = [type(layer).__name__ for layer in blocks[0].modules() if not list(layer.children())]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"] * 2
 
 
 def test_separable_saves_what_the_item_says() -> None:
