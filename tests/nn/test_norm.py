@@ -26,9 +26,9 @@ def test_batch_norm_worked_by_hand() -> None:
         layer.weight.fill_(2.0)
         layer.bias.fill_(0.5)
     ours = layer(torch.tensor(z)).detach().numpy()
-    np.testing.assert_allclose(ours[:, 0], [-2.183271, -0.394424, 1.394424, 3.183271], atol=1e-6)
+    np.testing.assert_allclose(ours[:, 0], [-2.183271, -0.394424, 1.394424, 3.183271], rtol=0, atol=1e-6)
     textbook, _, _ = batch_norm(z.T, np.full((1, 1), 2.0), np.full((1, 1), 0.5))
-    np.testing.assert_allclose(ours, textbook.T, atol=1e-12)
+    np.testing.assert_allclose(ours, textbook.T, rtol=0, atol=1e-12)
     assert layer.running_mean.item() == pytest.approx(0.25)
     # 0.9 · 1 + 0.1 · 5/3: the unbiased variance
     assert layer.running_var.item() == pytest.approx(1.066667, abs=1e-6)
@@ -47,9 +47,9 @@ def test_batch_norms_gradients() -> None:
         layer.bias.copy_(torch.tensor(beta[:, 0]))
     inputs = torch.tensor(z.T, requires_grad=True)
     (layer(inputs) * torch.tensor(weights.T)).sum().backward()
-    np.testing.assert_allclose(layer(inputs).detach().numpy(), out.T, atol=1e-10)
+    np.testing.assert_allclose(layer(inputs).detach().numpy(), out.T, rtol=0, atol=1e-10)
     for ours, theirs in ((dz, inputs.grad), (dgamma[:, 0], layer.weight.grad), (dbeta[:, 0], layer.bias.grad)):
-        np.testing.assert_allclose(ours.T, theirs.numpy(), atol=1e-10)
+        np.testing.assert_allclose(ours.T, theirs.numpy(), rtol=0, atol=1e-10)
 
     # by finite differences: dγ, dβ, dz as J = Σ weights · tanh(z̃)
     free = inputs.detach().requires_grad_()
@@ -68,7 +68,7 @@ def test_gamma_and_beta_can_undo_the_normalisation_and_are_learned_by_any_optimi
     with torch.no_grad():
         layer.weight.copy_(torch.tensor(np.sqrt(z.var(axis=0) + layer.eps)))
         layer.bias.copy_(torch.tensor(z.mean(axis=0)))
-    np.testing.assert_allclose(layer(torch.tensor(z)).detach().numpy(), z, atol=1e-10)
+    np.testing.assert_allclose(layer(torch.tensor(z)).detach().numpy(), z, rtol=0, atol=1e-10)
 
     for name in ("sgd", "momentum", "rmsprop", "adam"):
         layer = nn.BatchNorm1d(4).double()
@@ -77,7 +77,7 @@ def test_gamma_and_beta_can_undo_the_normalisation_and_are_learned_by_any_optimi
             optimiser.zero_grad()
             (layer(torch.tensor(z)) - torch.tensor(z)).square().mean().backward()
             optimiser.step()
-        np.testing.assert_allclose(layer.bias.detach().numpy(), z.mean(axis=0), atol=0.2)
+        np.testing.assert_allclose(layer.bias.detach().numpy(), z.mean(axis=0), rtol=0, atol=0.2)
 
 
 @pytest.mark.system("train.bn-test")
@@ -90,17 +90,17 @@ def test_at_test_time_the_averages_gathered_in_training_are_used() -> None:
         z = rng.normal([1, -2, 5], [1, 3, 0.5], size=(32, 3))
         layer(torch.tensor(z))
         running = gather(running, batch_norm(z.T, one, zero)[1], m=32)
-    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], atol=1e-12)
-    np.testing.assert_allclose(layer.running_var.numpy(), running[1][:, 0], atol=1e-12)
+    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(layer.running_var.numpy(), running[1][:, 0], rtol=0, atol=1e-12)
 
     layer.eval()
     single = np.array([[2.0, -1.0, 4.0]])
     expected = batch_norm_test(single.T, one, zero, running).T
-    np.testing.assert_allclose(layer(torch.tensor(single)).detach().numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(layer(torch.tensor(single)).detach().numpy(), expected, rtol=0, atol=1e-12)
     # neither the companions nor the order matter, and nothing is gathered
     companions = torch.tensor(np.vstack([rng.normal(size=(7, 3)), single]))
     torch.testing.assert_close(layer(companions)[-1:], layer(torch.tensor(single)), rtol=0, atol=1e-12)
-    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], atol=1e-12)
+    np.testing.assert_allclose(layer.running_mean.numpy(), running[0][:, 0], rtol=0, atol=1e-12)
 
 
 def loss_after_training(batch_norm: bool, lr: float, num_examples: int) -> float:

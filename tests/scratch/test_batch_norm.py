@@ -35,9 +35,9 @@ def test_batch_norm_worked_by_hand() -> None:
     z, one = np.array([[1.0, 2.0, 3.0, 4.0]]), np.ones((1, 1))
     z_norm, (mu, variance), _ = batch_norm(z, one, 0 * one)
     assert (mu[0, 0], variance[0, 0]) == (2.5, 1.25)
-    np.testing.assert_allclose(z_norm[0], [-1.341635, -0.447212, 0.447212, 1.341635], atol=1e-6)
+    np.testing.assert_allclose(z_norm[0], [-1.341635, -0.447212, 0.447212, 1.341635], rtol=0, atol=1e-6)
     z_tilde, batch, _ = batch_norm(z, 2 * one, 0.5 * one)
-    np.testing.assert_allclose(z_tilde[0], [-2.183271, -0.394424, 1.394424, 3.183271], atol=1e-6)
+    np.testing.assert_allclose(z_tilde[0], [-2.183271, -0.394424, 1.394424, 3.183271], rtol=0, atol=1e-6)
     mu, variance = gather((0 * one, one), batch, m=4)
     assert mu[0, 0] == pytest.approx(0.25)
     assert variance[0, 0] == pytest.approx(1.066667, abs=1e-6)
@@ -102,7 +102,7 @@ def test_a_bias_before_it_changes_nothing_and_the_product_leaves_it_out() -> Non
     np.testing.assert_allclose(batch_norm(Z + b, gamma, beta)[0], Z_tilde, rtol=0, atol=1e-12)
     # so db = sum dz is 0 whatever comes back
     dZ, _, _ = batch_norm_backward(rng.standard_normal((5, 9)), cache)
-    np.testing.assert_allclose(dZ.sum(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(dZ.sum(axis=1), 0, rtol=0, atol=1e-12)
     names = dict(MLP(4, [5], 1, batch_norm=True).named_parameters())
     assert "linear1.weight" in names
     assert "linear1.bias" not in names
@@ -131,7 +131,7 @@ def test_upstream_changes_do_not_reach_the_next_layer_and_noise_falls_with_the_b
     rng = np.random.default_rng(4)
     Z, one = rng.standard_normal((4, 64)), np.ones((4, 1))
     before = batch_norm(Z, one, 0 * one)[0]
-    np.testing.assert_allclose(batch_norm(40 * Z - 7, one, 0 * one)[0], before, atol=1e-4)  # up to eps
+    np.testing.assert_allclose(batch_norm(40 * Z - 7, one, 0 * one)[0], before, rtol=0, atol=1e-4)  # up to eps
     noise = [companions_noise(size, 2000, rng) for size in (16, 64, 256)]
     assert noise[0] > 2 * noise[1] > 4 * noise[2]
 

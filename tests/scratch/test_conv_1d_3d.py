@@ -38,18 +38,20 @@ def test_values_and_gradients_are_torchs(sides: tuple[int, ...], f: int, s: int)
     x, w, b = (torch.from_numpy(array).requires_grad_() for array in arrays)
     z = CONVOLVE[d](x.movedim(-1, 1), w.movedim((-1, -2), (0, 1)), b, stride=s).movedim(1, -1)
     Z, cache = conv_nd_forward(*arrays, s)
-    np.testing.assert_allclose(Z, z.detach(), atol=1e-10)
+    np.testing.assert_allclose(Z, z.detach(), rtol=0, atol=1e-10)
     dZ = rng.normal(size=Z.shape)
     z.backward(torch.from_numpy(dZ))
     for ours, leaf in zip(conv_nd_backward(dZ, cache), (x, w, b), strict=True):
         assert leaf.grad is not None
-        np.testing.assert_allclose(ours, leaf.grad, atol=1e-10)
+        np.testing.assert_allclose(ours, leaf.grad, rtol=0, atol=1e-10)
 
 
 def test_along_two_axes_it_is_the_layer_of_the_chapter_on_convolution() -> None:
     rng = np.random.default_rng(0)
     A_prev, W, b = rng.normal(size=(2, 7, 6, 3)), rng.normal(size=(3, 3, 3, 2)), rng.normal(size=2)
-    np.testing.assert_allclose(conv_nd_forward(A_prev, W, b, 2)[0], conv_forward(A_prev, W, b, 0, 2)[0], atol=1e-12)
+    np.testing.assert_allclose(
+        conv_nd_forward(A_prev, W, b, 2)[0], conv_forward(A_prev, W, b, 0, 2)[0], rtol=0, atol=1e-12
+    )
 
 
 def test_a_filter_in_the_shape_of_a_beat_answers_most_at_the_beats() -> None:

@@ -49,13 +49,13 @@ def test_values_and_gradients_are_torchs(forward, backward, shape: tuple[int, ..
     x, k = a.permute(0, 3, 1, 2).contiguous(), w.permute(3, 2, 0, 1).contiguous()
     z = conv2d(x, k, bias, stride=s, padding=p).permute(0, 2, 3, 1)
     Z, cache = forward(A_prev, W, b, p, s)
-    np.testing.assert_allclose(Z, z.detach(), atol=1e-10)
+    np.testing.assert_allclose(Z, z.detach(), rtol=0, atol=1e-10)
 
     dZ = np.random.default_rng(1).normal(size=Z.shape)
     z.backward(torch.from_numpy(dZ))
     for ours, leaf in zip(backward(dZ, cache), (a, w, bias), strict=True):
         assert leaf.grad is not None
-        np.testing.assert_allclose(ours, leaf.grad, atol=1e-10)
+        np.testing.assert_allclose(ours, leaf.grad, rtol=0, atol=1e-10)
 
 
 @pytest.mark.system("conv.volume")
@@ -111,10 +111,10 @@ def test_the_products_convolution_gives_the_same_numbers(kernel: int, stride: in
     z = conv(a.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
     W = conv.weight.detach().permute(2, 3, 1, 0).numpy()
     Z, cache = conv_forward_im2col(A_prev, W, np.zeros(5), kernel // 2, stride)
-    np.testing.assert_allclose(Z, z.detach(), atol=1e-10)
+    np.testing.assert_allclose(Z, z.detach(), rtol=0, atol=1e-10)
     z.sum().backward()
     dA_prev, dW, _ = conv_backward_im2col(np.ones_like(Z), cache)
     assert a.grad is not None
     assert conv.weight.grad is not None
-    np.testing.assert_allclose(dA_prev, a.grad, atol=1e-10)
-    np.testing.assert_allclose(dW, conv.weight.grad.permute(2, 3, 1, 0), atol=1e-10)
+    np.testing.assert_allclose(dA_prev, a.grad, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(dW, conv.weight.grad.permute(2, 3, 1, 0), rtol=0, atol=1e-10)

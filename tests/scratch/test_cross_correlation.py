@@ -32,17 +32,19 @@ def test_only_the_flipped_version_may_be_regrouped_and_swapped(sides: tuple[int,
     A, B = rng.normal(size=(sides[0], sides[0])), rng.normal(size=(sides[1], 2))
     assert regrouping_error(convolve, image, A, B) < 1e-12
     assert regrouping_error(correlate, image, A, B) > 0.1
-    np.testing.assert_allclose(full(convolve, A, B), full(convolve, B, A), atol=1e-12)
+    np.testing.assert_allclose(full(convolve, A, B), full(convolve, B, A), rtol=0, atol=1e-12)
     assert not np.allclose(full(correlate, A, B), full(correlate, B, A))
     # two stacked layers without activation are one, with the true convolution of their filters
-    np.testing.assert_allclose(correlate(correlate(image, A), B), correlate(image, full(convolve, A, B)), atol=1e-12)
+    np.testing.assert_allclose(
+        correlate(correlate(image, A), B), correlate(image, full(convolve, A, B)), rtol=0, atol=1e-12
+    )
 
 
 def test_torch_correlates_and_scipy_tells_the_two_apart() -> None:
     rng = np.random.default_rng(1)
     image, K = rng.normal(size=(7, 6)), rng.normal(size=(3, 2))
-    np.testing.assert_allclose(correlate(image, K), correlate2d(image, K, mode="valid"), atol=1e-12)
-    np.testing.assert_allclose(convolve(image, K), convolve2d(image, K, mode="valid"), atol=1e-12)
-    np.testing.assert_allclose(full(convolve, image, K), convolve2d(image, K, mode="full"), atol=1e-12)
+    np.testing.assert_allclose(correlate(image, K), correlate2d(image, K, mode="valid"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(convolve(image, K), convolve2d(image, K, mode="valid"), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(full(convolve, image, K), convolve2d(image, K, mode="full"), rtol=0, atol=1e-12)
     theirs = conv2d(torch.from_numpy(image)[None, None], torch.from_numpy(K)[None, None])[0, 0]
-    np.testing.assert_allclose(correlate(image, K), theirs, atol=1e-12)
+    np.testing.assert_allclose(correlate(image, K), theirs, rtol=0, atol=1e-12)

@@ -58,12 +58,12 @@ def test_values_and_gradients_are_torchs(shape: tuple[int, ...]) -> None:
     d = conv2d(x.permute(0, 3, 1, 2), k.permute(2, 0, 1)[:, None], stride=s, padding=p, groups=n_C_prev)
     z = conv2d(d, w.T[:, :, None, None], b).permute(0, 2, 3, 1)
     Z, cache = separable_forward(*arrays, p, s)
-    np.testing.assert_allclose(Z, z.detach(), atol=1e-10)
+    np.testing.assert_allclose(Z, z.detach(), rtol=0, atol=1e-10)
     dZ = rng.normal(size=Z.shape)
     z.backward(torch.from_numpy(dZ))
     for ours, leaf in zip(separable_backward(dZ, cache), (x, k, w, b), strict=True):
         assert leaf.grad is not None
-        np.testing.assert_allclose(ours, leaf.grad, atol=1e-10)
+        np.testing.assert_allclose(ours, leaf.grad, rtol=0, atol=1e-10)
 
 
 @pytest.mark.parametrize("stride", [1, 2])
@@ -76,7 +76,7 @@ def test_the_products_separable_convolution_gives_the_same_numbers(stride: int) 
     K = depthwise.weight.detach()[:, 0].permute(1, 2, 0).numpy()
     W = pointwise.weight.detach()[:, :, 0, 0].T.numpy()
     Z, _ = separable_forward(A_prev, K, W, np.zeros(5), p=1, s=stride)
-    np.testing.assert_allclose(Z, z, atol=1e-10)
+    np.testing.assert_allclose(Z, z, rtol=0, atol=1e-10)
 
 
 @pytest.mark.system("conv.depthwise")
@@ -86,7 +86,7 @@ def test_each_channel_is_a_convolution_by_itself() -> None:
     D, cache = depthwise_forward(A_prev, K)
     for c in range(3):
         alone, _ = conv_forward(A_prev[..., c, None], K[:, :, c, None, None], np.zeros(1))
-        np.testing.assert_allclose(D[..., c, None], alone, atol=1e-12)
+        np.testing.assert_allclose(D[..., c, None], alone, rtol=0, atol=1e-12)
     # no gradient crosses from one channel to another
     dD = np.zeros_like(D)
     dD[..., 1] = 1.0

@@ -15,22 +15,21 @@ THETA = np.array([40.0, 49, 45, 44, 50])
 @pytest.mark.system("opt.ewma")
 def test_averages_worked_by_hand() -> None:
     # W.ewma
-    np.testing.assert_allclose(averages(THETA, 0.9), [4, 8.5, 12.15, 15.335, 18.8015], atol=1e-10)
+    np.testing.assert_allclose(averages(THETA, 0.9), [4, 8.5, 12.15, 15.335, 18.8015], rtol=0, atol=1e-10)
     corrected = averages(THETA, 0.9, corrected=True)
-    np.testing.assert_allclose(corrected, [40, 44.736842, 44.833948, 44.591451, 45.912188], atol=1e-6)
+    np.testing.assert_allclose(corrected, [40, 44.736842, 44.833948, 44.591451, 45.912188], rtol=0, atol=1e-6)
 
 
 @pytest.mark.system("opt.ewma")
 def test_weights_and_memory() -> None:
     impulse = np.eye(10)[0]
     weights = averages(impulse, 0.9)  # what a value counts k steps later
-    np.testing.assert_allclose(weights, 0.1 * 0.9 ** np.arange(10), atol=1e-12)
+    np.testing.assert_allclose(weights, 0.1 * 0.9 ** np.arange(10), rtol=0, atol=1e-12)
     assert weights.sum() == pytest.approx(1 - 0.9**10, abs=1e-12)
     assert weights.sum() == pytest.approx(0.651322, abs=1e-6)
     # V_2 = 0.0196 theta_1 + 0.02 theta_2 at beta 0.98
-    np.testing.assert_allclose([averages(np.eye(2)[k], 0.98)[1] for k in (0, 1)], [0.0196, 0.02], atol=1e-12)
-    # W.beta: about 1/(1 - beta) values; after so many the weight is about 1/e of its first
-    assert [1 / (1 - beta) for beta in (0.9, 0.9005, 0.999, 0.9995)] == pytest.approx([10, 10.050251, 1000, 2000])
+    np.testing.assert_allclose([averages(np.eye(2)[k], 0.98)[1] for k in (0, 1)], [0.0196, 0.02], rtol=0, atol=1e-12)
+    # about 1/(1 - beta) values; after so many the weight is about 1/e of its first
     for beta, left in ((0.9, 0.349), (0.98, 0.364)):
         steps = round(1 / (1 - beta))
         counts = averages(np.eye(steps + 1)[0], beta)

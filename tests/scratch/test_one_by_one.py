@@ -23,14 +23,14 @@ def test_it_is_a_linear_layer_at_each_of_36_positions() -> None:
     assert A.shape == (2, 6, 6, 5)
 
     theirs = conv(torch.from_numpy(A_prev).permute(0, 3, 1, 2)).relu().permute(0, 2, 3, 1).detach()
-    np.testing.assert_allclose(A, theirs, atol=1e-10)
+    np.testing.assert_allclose(A, theirs, rtol=0, atol=1e-10)
     positions = [(h, w) for h in range(6) for w in range(6)]
     assert len(positions) == 36
     for h, w in positions:
         pixel = linear(torch.from_numpy(A_prev[:, h, w, :])).relu().detach()
-        np.testing.assert_allclose(theirs[:, h, w], pixel, atol=1e-12)
+        np.testing.assert_allclose(theirs[:, h, w], pixel, rtol=0, atol=1e-12)
     # and it is what the general layer gives for f = 1
-    np.testing.assert_allclose(A, np.maximum(0, conv_forward(A_prev, W[None, None], b)[0]), atol=1e-12)
+    np.testing.assert_allclose(A, np.maximum(0, conv_forward(A_prev, W[None, None], b)[0]), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5, 2), (1, 1, 1, 1, 3), (3, 2, 2, 4, 6)])
@@ -45,7 +45,7 @@ def test_gradients_are_torchs(shape: tuple[int, ...]) -> None:
     a.backward(torch.from_numpy(dA))
     for ours, leaf in zip(one_by_one_backward(dA, cache), (x, w, b), strict=True):
         assert leaf.grad is not None
-        np.testing.assert_allclose(ours, leaf.grad, atol=1e-10)
+        np.testing.assert_allclose(ours, leaf.grad, rtol=0, atol=1e-10)
 
 
 @pytest.mark.system("conv.1x1")

@@ -70,7 +70,7 @@ def test_same_keeps_the_side_and_an_even_filter_pads_one_more_at_the_end(f: int)
     theirs = conv2d(torch.from_numpy(image)[None, None], torch.from_numpy(K)[None, None], padding="same")[0, 0]
     assert theirs.shape == (9, 8)
     ours = slide_padded(np.pad(image, ((before, after), (before, after))), K)
-    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)
 
 
 @pytest.mark.system("conv.pad")
@@ -117,4 +117,4 @@ def test_the_products_tensorflow_padding_is_that_for_the_side_divided_by_the_str
     padded = np.pad(image, padding_for(n, f, s, -(-n // s)))
     ours = slide_padded(padded, conv.weight.detach()[0, 0].numpy(), s=s)
     theirs = conv(torch.from_numpy(image)[None, None])[0, 0].detach()
-    np.testing.assert_allclose(ours, theirs, atol=1e-10)
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10)

@@ -40,8 +40,8 @@ def test_l2s_gradient_is_autograds_and_its_step_is_the_products_weight_decay(sha
     cost.backward()
     assert W_t.grad is not None
     assert price == pytest.approx(cost.item(), abs=1e-12)
-    np.testing.assert_allclose(extra, W_t.grad.numpy(), atol=1e-10)
-    np.testing.assert_allclose(l2_step(W, dW, alpha, lambd, m), W - alpha * (dW + extra), atol=1e-12)
+    np.testing.assert_allclose(extra, W_t.grad.numpy(), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(l2_step(W, dW, alpha, lambd, m), W - alpha * (dW + extra), rtol=0, atol=1e-12)
 
     parameter = nn.Parameter(torch.tensor(W))
     config = TrainingConfig(optimiser="sgd", lr=alpha, weight_decay=lambd / m)
