@@ -1,6 +1,7 @@
 """The atlas: each system of the field -> idea -> chapter in scratch -> product -> tests.
 
 Read from docs/systems.yaml, the chapters' docstrings, and the tests: their marks, and the names that marked tests use.
+What does the same in the product is what the table says, or else the chapters, or else the tests by what they use.
 """
 
 import ast
@@ -18,7 +19,8 @@ from orthogon.scratch.learn import Chapter, chapter
 ROOT = Path(__file__).parent.parent
 NO_PRODUCT = {"errors", "scratch", "shown"}  # what every test may need
 VERBS = {path.stem for path in (ROOT / "src/orthogon/cli").glob("*.py")} - {"__init__", "screen"}
-MOST_NAMES = 4  # of those that tests use, beside those that a chapter tells
+PRODUCT = re.compile(r"\b(?:torch|torchvision|numpy|sklearn|scipy|orthogon)(?:\.\w+)+")
+MOST_NAMES = 4  # of those that tests use, where neither the table nor a chapter says what the product is
 SCAFFOLD = 0.1  # a name that tests of more than this share of the systems use tells nothing about one of them
 
 
@@ -28,6 +30,7 @@ class System:
 
     name: str
     own_line: str | None
+    own_product: list[str] = field(default_factory=list)
     chapters: list[Chapter] = field(default_factory=list)
     tests: set[str] = field(default_factory=set)
     uses: Counter[str] = field(default_factory=Counter)
@@ -47,7 +50,8 @@ def areas() -> dict[str, list[System]]:
         for name in each.systems:
             told[name].append(each)
     found = {
-        area: [System(name, line, told[name]) for name, line in systems.items()] for area, systems in table.items()
+        area: [System(name, *_own(entry), told[name]) for name, entry in systems.items()]
+        for area, systems in table.items()
     }
     by_name = {system.name: system for systems in found.values() for system in systems}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -56,6 +60,13 @@ def areas() -> dict[str, list[System]]:
                 by_name[name].tests.add(path.relative_to(ROOT / "tests").as_posix())
                 by_name[name].uses.update(uses)
     return found
+
+
+def _own(entry: str | dict[str, str] | None) -> tuple[str | None, list[str]]:
+    """A system's line and product in the table, which says either, both or neither."""
+    if isinstance(entry, dict):
+        return entry.get("line"), entry["product"].split()
+    return entry, []
 
 
 def marked(source: str) -> Iterator[tuple[str, set[str]]]:
@@ -197,11 +208,15 @@ def _row(system: System, users: Counter[str], scaffold: set[str]) -> str:
             f"[{each.topic}]({path})"
             + "".join(f" `{name}`" for name in functions if name != "demo" and not name.isupper())
         )
-        product += re.findall(r"\b(?:torch|torchvision|numpy|sklearn|scipy|orthogon)(?:\.\w+)+", each.product)
-    used = [name for name in system.uses if _is_product(name) and name not in product]
-    used.sort(key=lambda name: (name in scaffold, -system.uses[name] / users[name], _is_class(name), name))
-    telling = [name for name in used if name not in scaffold]
-    product += (telling or ([] if product else used))[:MOST_NAMES]
+        product += PRODUCT.findall(each.product)
+    if system.own_product:
+        product = system.own_product
+    elif not product:
+        used = sorted(
+            filter(_is_product, system.uses),
+            key=lambda name: (name in scaffold, -system.uses[name] / users[name], _is_class(name), name),
+        )
+        product = ([name for name in used if name not in scaffold] or used)[:MOST_NAMES]
     names = " ".join(f"`{name.removeprefix('orthogon.')}`" for name in dict.fromkeys(product))
     tests = (
         " ".join(f"[{re.sub(r'test_|[.]py$', '', name)}](../tests/{name})" for name in sorted(system.tests))

@@ -24,7 +24,7 @@ def _load() -> ModuleType:
 
 
 atlas = _load()
-TABLE: dict[str, dict[str, str | None]] = yaml.safe_load((ROOT / "docs/systems.yaml").read_text())
+TABLE: dict[str, dict[str, str | dict[str, str] | None]] = yaml.safe_load((ROOT / "docs/systems.yaml").read_text())
 NAMES = [name for systems in TABLE.values() for name in systems]
 
 
@@ -50,9 +50,24 @@ def test_each_idea_is_told_in_one_place() -> None:
                 assert system.own_line is None, f"{system.name} is told by its chapter {own[0].topic}"
             else:
                 assert system.own_line or system.chapters, f"{system.name} has no line"
-    lines = [line for systems in TABLE.values() for line in systems.values() if line]
+    lines = [system.own_line for systems in atlas.areas().values() for system in systems if system.own_line]
     assert len(lines) == len(set(lines))
     assert all(line.endswith(".") and line[0].isupper() and "|" not in line and len(line) < 110 for line in lines)
+
+
+def test_the_table_names_products_that_there_are() -> None:
+    systems = [system for systems in atlas.areas().values() for system in systems]
+    entries = [entry for systems in TABLE.values() for entry in systems.values() if isinstance(entry, dict)]
+    assert all(set(entry) <= {"line", "product"} for entry in entries)
+    names = {name for system in systems for name in system.own_product}
+    assert len(names) > 20
+    for name in sorted(names):
+        assert atlas.PRODUCT.fullmatch(name)
+        thing, parts = importlib.import_module(name.split(".")[0]), name.split(".")
+        for i, part in enumerate(parts[1:], start=2):
+            if not hasattr(thing, part):
+                importlib.import_module(".".join(parts[:i]))
+            thing = getattr(thing, part)
 
 
 def test_every_mark_and_every_chapter_names_a_known_system() -> None:
@@ -142,3 +157,11 @@ def test_a_row_leads_from_the_idea_to_the_tests() -> None:
     assert "`models.mlp.MLP`" in product
     assert "[scratch/batch_norm](../tests/scratch/test_batch_norm.py)" in tests
     assert all(("not yet" in row) != ("](../tests/" in row) for row in rows.values())
+
+    def products(name: str) -> list[str]:
+        return re.findall(r"`([^`]+)`", rows[name].split("|")[4])
+
+    # what the table says goes before the chapter, the chapter before what tests use
+    assert products("net.hardmax") == ["torch.argmax"]
+    assert products("train.early-stop") == ["training.loop.fit"]
+    assert "models.vgg.vgg16" in products("arch.vgg16")
