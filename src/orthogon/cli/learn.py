@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,8 @@ from orthogon.cli.screen import JsonOption, console, print_json
 
 if TYPE_CHECKING:
     from orthogon.scratch.learn import Chapter
+
+FULL = 116  # characters that a line of a chapter's docstring has room for, below a heading
 
 
 def run(
@@ -86,12 +89,15 @@ def _show(topic: str, as_json: bool) -> None:
     from rich.text import Text
 
     out = console()
+    width = out.width if out.is_terminal else None  # where nobody watches, lines stay as they are in the file
     out.print(Text.assemble((told.title, "bold"), f": {told.line}"))
     out.print()
     out.print(Text(" ".join(told.idea.split())))
     for heading, text in _parts(told):
         out.print(Text(f"\n{heading}", style="bold"))
-        out.print(Text(_indented(text)), soft_wrap=True)
+        if width is not None and text in (told.exceptions, told.paper):
+            text = _unbroken(text)
+        out.print(Text(_indented(text, width)), soft_wrap=True)
     out.print(Text(f"\nFrom scratch: {told.module}", style="bold"))
     if out.is_terminal:
         out.print(Syntax(told.code.rstrip(), "python", theme="ansi_dark", background_color="default", word_wrap=True))
@@ -110,10 +116,34 @@ def _parts(told: Chapter) -> list[tuple[str, str]]:
     return [(heading, text) for heading, text in parts if text]
 
 
-def _indented(text: str) -> str:
+def _unbroken(text: str) -> str:
+    """Prose with a line for each of its sentences or sources, where the file breaks them for want of room."""
+    lines = text.splitlines()
+    whole = lines[:1]
+    for above, line in itertools.pairwise(lines):
+        if len(above) + 1 + len(line.split(" ")[0]) > FULL or line.startswith("("):  # shapes are kept in one piece
+            whole[-1] += f" {line}"
+        else:
+            whole.append(line)
+    return "\n".join(whole)
+
+
+def _indented(text: str, width: int | None) -> str:
+    """Two spaces before each line; one too long for the width goes on below, deeper in, if it can at a wide gap."""
+    import re
     import textwrap
 
-    return textwrap.indent(text, "  ")
+    lines: list[str] = []
+    for line in text.splitlines():
+        rest = f"  {line}" if line else ""
+        deeper = " " * (len(rest) - len(rest.lstrip()) + 4)
+        while width is not None and len(rest) > width:
+            gaps = [gap.start() for gap in re.finditer(r"(?<=\S) {2,}(?=\S)", rest) if gap.start() <= width]
+            first = rest[: gaps[-1]] if gaps else textwrap.wrap(rest, width, break_on_hyphens=False)[0]
+            lines.append(first)
+            rest = deeper + rest[len(first) :].lstrip()
+        lines.append(rest)
+    return "\n".join(lines)
 
 
 def _demo(topic: str, save: str | None, as_json: bool) -> None:
