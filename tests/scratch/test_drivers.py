@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 
-from orthogon.scratch.drivers import costs_by_activation, first_below, learning_curves
+from orthogon.scratch.drivers import costs_by_activation, draw, first_below, learning_curves
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
@@ -27,6 +28,14 @@ def test_dev_error_falls_with_data_and_more_so_in_larger_networks() -> None:
     assert gain[32] > gain[2]
     assert curves[32][-1] < curves[8][-1] < curves[2][-1]
     assert curves[32][-1] < 0.15
+
+    ax = Figure().subplots()
+    draw(ax, ms, curves)
+    assert [line.get_label() for line in ax.lines] == ["2 hidden units", "8 hidden units", "32 hidden units"]
+    for line, curve in zip(ax.lines, curves.values(), strict=True):
+        np.testing.assert_allclose(np.array(line.get_data()), [ms, 100 * np.array(curve)])
+    assert ax.get_xlabel() == "training examples m"
+    assert ax.get_ylabel() == "dev error, %"
 
 
 @pytest.mark.system("net.drivers")

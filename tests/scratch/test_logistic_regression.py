@@ -25,6 +25,8 @@ def test_the_worked_figures() -> None:
     assert cost == pytest.approx(0.004662297300, abs=1e-12)
     np.testing.assert_allclose(dw.ravel(), [-0.008303, -0.004949], rtol=0, atol=1e-6)
     assert db == pytest.approx(-0.002819469615, abs=1e-12)
+    # "yes" from a half on: sigmoid(0.1) = 0.525, sigmoid(-0.1) = 0.475
+    np.testing.assert_array_equal(predict(np.ones((1, 1)), 0.0, np.array([[0.1, -0.1]])), [[1, 0]])
 
 
 @pytest.mark.parametrize(("n_x", "m"), [(1, 1), (3, 5), (20, 50)])

@@ -17,8 +17,10 @@ Equations:
     test: mu and sigma² <- exponentially weighted averages, decay 0.9
 
 Exceptions:
-    torch's momentum is 1 - decay, 0.1. It gathers the variance with 1/(m - 1), as we do, and normalises with 1/m.
-    beta here is no momentum.
+    The variance has two divisors, in torch and here: a mini-batch is normalised with its own 1/m, but 1/(m - 1) is what
+    is gathered for test time. About their own mean m values vary less than about the true one, by the factor (m - 1)/m
+    on average; gathered with 1/m, test time's variance would be too small by it, by a quarter for m = 4.
+    torch's momentum is 1 - decay, 0.1; beta here is no momentum.
 
 Product:
     torch.nn.BatchNorm1d torch.nn.BatchNorm2d
@@ -81,7 +83,7 @@ def batch_norm_backward(dZ_tilde: np.ndarray, cache: Cache) -> tuple[np.ndarray,
 def gather(
     running: tuple[np.ndarray, np.ndarray], batch: tuple[np.ndarray, np.ndarray], m: int, decay: float = 0.9
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The averages of mu and sigma² after one more mini-batch of m examples; they start at 0 and 1."""
+    """The averages of mu and sigma² after one more mini-batch of m >= 2 examples; they start at 0 and 1."""
     (mu, variance), (batch_mu, batch_variance) = running, batch
     # mu and sigma² <- exponentially weighted averages; the variance with 1/(m - 1)
     mu = decay * mu + (1 - decay) * batch_mu
@@ -163,8 +165,10 @@ def demo() -> Figure:
     print(f"z_norm {np.round(Z_norm.ravel(), 6)}")
     print(f"z~     {np.round(Z_tilde.ravel(), 6)} with gamma 2, beta 0.5")
     print(f"a bias of 100 before it changes z~ by {np.abs(batch_norm(z + 100, gamma, beta)[0] - Z_tilde).max():.0e}")
+    with_m = 0.9 * 1 + 0.1 * variance[0, 0]
     mu, variance = gather((np.zeros((1, 1)), np.ones((1, 1))), (mu, variance), m=4)
-    print(f"gathered for test time after this batch: mu = {mu[0, 0]:.4f}, sigma² = {variance[0, 0]:.6f}")
+    print(f"gathered for test time, 0.9 of the start 0 and 1 and 0.1 of this batch: mu = {mu[0, 0]:.4f},", end=" ")
+    print(f"sigma² = {variance[0, 0]:.6f}\n  with 1/(m - 1), as torch does; 1/m would give {with_m:.6f}")
     rng = np.random.default_rng(0)
     sizes = np.array([4, 8, 16, 32, 64, 128, 256])
     noise = [companions_noise(int(size), 2000, rng) for size in sizes]

@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from orthogon.scratch.edges import SOBEL, VERTICAL, slide
+from orthogon.scratch.edges import VERTICAL, slide
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,20 +100,21 @@ def demo() -> Figure | None:
 
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    corner = SOBEL + SOBEL.T
+    figure = Figure(figsize=(10.5, 3.2), layout="constrained")
+    point, K = np.zeros((7, 7)), np.arange(1.0, 10).reshape(3, 3)
+    point[3, 3] = 1
     pictures = [
-        ("filter K", corner),
-        ("filter K, half a turn", flip(corner)),
-        ("image ⋆ K (correlation)", correlate(image, corner)),
-        ("image * K (convolution)", convolve(image, corner)),
+        ("image: one bright pixel", point),
+        ("filter K", K),
+        ("image ⋆ K: K half turned", correlate(point, K)),
+        ("image * K: K as it is", convolve(point, K)),
     ]
     for ax, (title, values) in zip(figure.subplots(1, 4), pictures, strict=True):
-        limit = np.max(np.abs(values))
-        ax.imshow(values, cmap="RdBu", vmin=-1.5 * limit, vmax=1.5 * limit)
+        ax.imshow(values, cmap="Blues", vmin=0, vmax=1.5 * values.max())
         for (i, j), value in np.ndenumerate(values):
             ax.text(j, i, f"{value:.0f}", ha="center", va="center")
         ax.set(title=title, xticks=[], yticks=[])
+    figure.suptitle("Cross-correlation and convolution of one bright pixel")
     return figure
 
 

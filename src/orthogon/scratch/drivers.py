@@ -11,7 +11,7 @@ Equations:
     steps(g) = the first step with J < target, same network, same seed, activation g
 
 Product:
-    orthogon.training.loop.fit          # data.train_fraction in the config holds data back
+    orthogon.api.Run.curve              # orthogon diagnose --curve, by examples; --width-curve, by the network's width
     sklearn.model_selection.learning_curve
 Systems:
     net.drivers
@@ -22,7 +22,7 @@ Paper:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,7 @@ from orthogon.scratch import deep_network
 from orthogon.scratch.toy_data import digits
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -61,6 +62,17 @@ def learning_curves(
     return curves
 
 
+def draw(ax: Axes, ms: Sequence[int], curves: Mapping[int, Sequence[float]]) -> None:
+    """Plot the dev errors of `learning_curves` against m, a line for each size."""
+    for n_h, curve in curves.items():
+        ax.plot(ms, 100 * np.array(curve), "o-", label=f"{n_h} hidden units")
+    ax.set(title="More data pays in larger networks", xlabel="training examples m", ylabel="dev error, %")
+    ax.set(xscale="log", ylim=(0, 100))
+    ax.set_xticks(ms, [str(m) for m in ms])
+    ax.minorticks_off()
+    ax.legend()
+
+
 def costs_by_activation(
     X: np.ndarray,
     Y: np.ndarray,
@@ -88,7 +100,7 @@ def demo() -> Figure:
     X, Y = digits(640, rng)
     X_dev, Y_dev = digits(400, rng)
     ms, sizes = (20, 40, 80, 160, 320, 640), (3, 10, 40)
-    curves = learning_curves(X, Y, X_dev, Y_dev, sizes, ms, steps=150)
+    curves = learning_curves(X, Y, X_dev, Y_dev, sizes, ms, steps=400)
     print("dev error by training examples m")
     print("hidden units" + "".join(f"{m:>8}" for m in ms))
     for n_h, curve in curves.items():
@@ -100,13 +112,7 @@ def demo() -> Figure:
 
     figure = Figure(figsize=(9.5, 3.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for n_h, curve in curves.items():
-        left.plot(ms, 100 * np.array(curve), "o-", label=f"{n_h} hidden units")
-    left.set(title="More data pays in larger networks", xlabel="training examples m", ylabel="dev error, %")
-    left.set(xscale="log", ylim=(0, 100))
-    left.set_xticks(ms, [str(m) for m in ms])
-    left.minorticks_off()
-    left.legend()
+    draw(left, ms, curves)
     for g, J in costs.items():
         right.plot(J, label=g)
     right.set(title="Same network, same first weights", xlabel="step", ylabel="training cost J in nats", ylim=(0, None))

@@ -103,7 +103,7 @@ def demo() -> Figure:
         x1 = np.array([low, high])
         ax.plot(x1, -(w[0] * x1 + b) / w[1], color="black", label="A = 0.5")
         ax.set(xlim=(low, high), ylim=(low, high), title=f"{name}: {accuracy:.0%}", xlabel="x1", ylabel="x2")
-        ax.legend(fontsize=8)
+        ax.legend(fontsize=8, loc="lower left")
         axes[2].plot(costs, label=name)
     axes[2].set(title="Cost", xlabel="step", ylabel="J in nats", ylim=(0, None))
     axes[2].legend()

@@ -123,8 +123,10 @@ def demo() -> Figure:
     x1, x2 = np.meshgrid(np.linspace(-1.8, 2.8, 161), np.linspace(-1.3, 1.9, 121))
     A, _ = forward(np.stack([x1.ravel(), x2.ravel()]), parameters, g)
     right.contourf(x1, x2, A.reshape(x1.shape), levels=np.linspace(0, 1, 11), cmap="RdBu_r", alpha=0.5)
-    right.scatter(*X, c=Y.ravel(), cmap="RdBu_r", s=8)
-    right.set(title="Adam's boundary", xlabel="x1", ylabel="x2")
+    for k, colour in enumerate(("navy", "darkred")):
+        right.plot(*X[:, Y[0] == k], ".", color=colour, markersize=5, label=f"y = {k}")
+    right.set(title="Adam's answers", xlabel="x1", ylabel="x2")
+    right.legend(fontsize=8, loc="upper left")
     return figure
 
 

@@ -16,6 +16,9 @@ Equations:
 Exceptions:
     Ties: the mask gives the full gradient to every cell that equals the maximum, as the textbook's exercise does;
     torch.nn.MaxPool2d gives it to the first of them only. [[2, 2], [1, 2]] with dA = 1: three ones here, one there.
+    At a tie the maximum has no gradient. Torch's is a subgradient, whose entries add up to 1; the mask counts dA once
+    for each of the equal cells. Behind a ReLU it matters little: the usual tie there is a window of zeros, and ReLU's
+    slope at 0 is 0.
 
 Product:
     torch.nn.MaxPool2d(2)
@@ -105,7 +108,10 @@ def demo() -> Figure | None:
         for row in dA_prev[0, :, :, 0]:
             print("  " + "  ".join(f"{value:4.2f}" for value in row))
     tie = np.array([[2.0, 2], [1, 2]])
-    print(f"Three equal maxima in [[2, 2], [1, 2]]: each gets the gradient, {mask_of_max(tie).tolist()}")
+    _, cache = pool_forward(tie[None, :, :, None])
+    shares = pool_backward(np.ones((1, 1, 1, 1)), cache)[0, :, :, 0]
+    print(f"A tie: three equal maxima in {tie.tolist()}, and a gradient of 1 comes back. Each gets it:")
+    print(f"  {shares.tolist()}, {shares.sum():.0f} in all; in torch only the first does, [[1.0, 0.0], [0.0, 0.0]].")
     deep = np.random.default_rng(0).normal(size=(1, 7, 7, 1000))
     print(f"Average over the whole map: 7 x 7 x 1000 -> {pool_forward(deep, 7, 1, 'average')[0].shape[1:]}")
 

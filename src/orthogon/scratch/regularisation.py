@@ -108,6 +108,7 @@ def demo() -> Figure:
         zeros = int((w[5:] == 0).sum())
         size = np.linalg.norm(w)
         print(f"  penalty {name:<5} ||w|| = {size:.3f}, useless weights at 0: {zeros:>2} of 95, dev error {error:.4f}")
+    print("Where few features matter L1 finds them; L2 shrinks the useful weights as much as the useless ones.")
 
     figure = Figure(figsize=(10.5, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[1.2, 1])

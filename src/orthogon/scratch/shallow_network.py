@@ -112,7 +112,8 @@ def demo() -> Figure:
     for ax, n_h in zip(axes, (1, 2, 4), strict=True):
         parameters, costs = train(X, Y, initialise(2, n_h, np.random.RandomState(2)), alpha=1.2, steps=3000)
         accuracy = np.mean(predict(X, parameters) == Y)
-        print(f"{n_h} hidden units: cost {costs[0]:.4f} -> {costs[-1]:.4f} in 3,000 steps, {accuracy:.1%} right")
+        units = f"{n_h} hidden unit{'s' * (n_h > 1)}"
+        print(f"{units}: cost {costs[0]:.4f} -> {costs[-1]:.4f} in 3,000 steps, {accuracy:.1%} right")
         answer = forward(grid, parameters)[0].reshape(x1.shape)
         ax.contourf(x1, x2, answer, levels=[0, 0.5, 1], colors=["C0", "C1"], alpha=0.25)
         for k, colour in enumerate(("C0", "C1")):

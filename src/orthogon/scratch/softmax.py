@@ -13,7 +13,7 @@ Equations:
     backward:  dz = a (da - sum a da)         per example
 
 Exceptions:
-    Ties: hardmax takes the first largest score, as torch.argmax does on a CPU.
+    Ties: hardmax takes the first of several largest scores, as torch.argmax does.
 
 Product:
     torch.softmax
