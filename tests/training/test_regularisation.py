@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits, make_moons
 from torch import Tensor, nn
 
+from orthogon.data.augment import AugmentConfig, change, draw, uniforms
 from orthogon.models.mlp import MLP
 from orthogon.nn.init import initialise_
 from orthogon.nn.losses import binary_cross_entropy, softmax_cross_entropy, squared_error
@@ -118,8 +120,8 @@ def test_l2_is_the_gradient_of_the_penalised_cost() -> None:
         weight_decay=lam / m,
         epochs=50,
     )
-    np.testing.assert_allclose(layer.weight.detach().numpy().T, w, atol=1e-10)
-    np.testing.assert_allclose(layer.bias.detach().numpy(), b, atol=1e-10)
+    np.testing.assert_allclose(layer.weight.detach().numpy().T, w, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(layer.bias.detach().numpy(), b, rtol=0, atol=1e-10)
 
 
 @pytest.mark.system("train.l2")
@@ -167,7 +169,7 @@ def test_the_proximal_step_is_soft_thresholding() -> None:
     w = rng.normal(size=(4, 5))
     weight = nn.Parameter(torch.tensor(w))
     proximal_l1_({"weight": weight}, 0.3)
-    np.testing.assert_allclose(weight.detach().numpy(), soft_threshold(w, 0.3), atol=1e-12)
+    np.testing.assert_allclose(weight.detach().numpy(), soft_threshold(w, 0.3), rtol=0, atol=1e-12)
 
 
 # -- dropout, early stopping, normalisation ---------------------------------------------------------------------
@@ -235,9 +237,13 @@ def test_random_shifts_pay_where_the_digits_may_stand_anywhere() -> None:
             image[top : top + 8, left : left + 8] += data.images[i] / 16
         return torch.tensor(images, dtype=torch.float32)
 
+    # the product's augmentation with shifts alone, up to 4 pixels either way, drawn anew for every batch
+    shifts = AugmentConfig(strength=1, shift=4 / 16, rotation=0, scale=0, contrast=0, brightness=0)
+    seen = count()
+
     def shifted(batch: Tensor) -> Tensor:
-        rows, columns = torch.randint(-4, 5, (2,)).tolist()
-        return batch.roll((rows, columns), dims=(1, 2))
+        draws = draw(shifts, uniforms(0, next(seen), np.arange(len(batch))))
+        return change(255 * batch[:, None], draws)[:, 0] / 255
 
     gains = []
     for seed in range(4):
@@ -268,12 +274,14 @@ def test_normalised_inputs_need_a_tenth_of_the_steps() -> None:
     X, X_test = (np.column_stack([rng.uniform(1, 1000, m), rng.uniform(0, 1, m)]) for m in (200, 50))
     standardise = Standardise.fit(torch.tensor(X))
     after = standardise(torch.tensor(X)).numpy()
-    np.testing.assert_allclose(after.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(after.var(axis=0), 1, atol=1e-12)
+    np.testing.assert_allclose(after.mean(axis=0), 0, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.var(axis=0), 1, rtol=0, atol=1e-12)
     # test gets train's μ and σ, which are kept with the weights
     kept = Standardise(torch.zeros(2), torch.ones(2)).double()
     kept.load_state_dict(standardise.state_dict())
-    np.testing.assert_allclose(kept(torch.tensor(X_test)).numpy(), normalise(X_test.T, *measure(X.T)).T, atol=1e-12)
+    np.testing.assert_allclose(
+        kept(torch.tensor(X_test)).numpy(), normalise(X_test.T, *measure(X.T)).T, rtol=0, atol=1e-12
+    )
 
     y = X @ [[0.004], [3.0]]
     y = (y - y.mean()) / y.std()
