@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import orthogon as og
+from orthogon.strategy.leaks import Leaks
+from orthogon.strategy.slices import Slices
 
 QUICK = ("--set", "training.epochs=15", "--set", "training.preflight=false", "--set", "data.test=0.1")
 DEV_SEED = 3  # one of those whose eyeball part holds 100 mistakes or more, not 94
@@ -151,7 +153,7 @@ def test_the_page_shows_every_mistake_beside_what_is_nearest_in_train(cli, proje
     assert all(f'id="drawn-{i}"' in text for i in run.to_tag(30).tolist())
     assert text.count("Nearest in train") == text.count('class="card"') == 90
     looked = run.error_page(worst=2, drawn=1).worst[0]
-    train = set(run._train_ids().tolist())
+    train = set(run.data()[1]["train"].tolist())
     assert [each.case.id in train for each in looked.nearest] == [True] * 3
     assert all(each.case.card.answer == looked.case.card.answer for each in looked.nearest)  # on its side of x = 0
 
@@ -194,7 +196,7 @@ def test_what_dev_shares_with_train_is_told_with_the_error_without_it(cli, tmp_p
     assert "14.0 %" in words
     assert "20.0 %" in words or copied < 60
     assert "and in train" in words
-    kept = og.load().kept_leaks()
+    kept = og.load().kept(Leaks)
     assert kept is not None
     assert kept.num_leaked == copied
     _, told, _ = cli("diagnose")
@@ -224,7 +226,7 @@ def test_groups_that_fail_together_are_named_from_the_command_line(cli, tmp_path
     assert "kind = b" in words
     assert "far above 0.5" in words or "far above 0.4" in words
     assert "confirmed on 750 others" in words
-    kept = og.load().kept_slices()
+    kept = og.load().kept(Slices)
     assert kept is not None
     shown = og.load().slice_cases(kept.found[0])
     assert {case.id for case in shown} <= set(og.load().halves().eyeball.tolist())

@@ -10,6 +10,7 @@ import pytest
 
 import orthogon as og
 from orthogon import api
+from orthogon.api.rivals import other_seeds
 from orthogon.errors import RunError, UsageError
 from orthogon.project.by_hand import in_words
 from orthogon.report.page import page
@@ -66,7 +67,7 @@ def test_a_paused_run_goes_on_with_another_rate_from_where_it_was(tmp_path: Path
     assert "lr 0.0005" in html  # drawn on the learning curve
     assert told.split(":")[0] in html
     assert [entry["event"] for entry in on.project.logbook()].count("changed by hand") == 1
-    assert on._other_seeds() == []
+    assert other_seeds(on, on.project) == []
 
 
 @pytest.mark.system("hp.panda")

@@ -94,7 +94,7 @@ def test_it_is_whole_without_its_members_and_can_do_what_a_run_can(
     run = og.load("4")
     assert run.damaged_files() == []
     assert {"members/0001/task.json", "weights.safetensors"} <= set(run.info["files"])
-    examples = run._examples
+    examples = run.examples
     assert examples is not None
     dev = examples.take(run.scores("dev").ids)
     assert np.array_equal(run.task().answers(run.network(), dev).values["probs"], before)

@@ -97,7 +97,7 @@ def test_a_sum_that_gives_the_target_away_is_the_first_step(tmp_path: Path) -> N
     parts = rng.integers(0, 100, (300, 2))
     (tmp_path / "t.csv").write_text("a,b,y\n" + "".join(f"{a},{b},{a + b}\n" for a, b in parts))
     run = og.start(str(tmp_path / "t.csv"), target="y", sets=["training.steps=4"], project=tmp_path / "p")
-    assert any('"a" + "b" is the target' in leak for leak in run._leaks())
+    assert any('"a" + "b" is the target' in leak for leak in run.giveaways())
     run._diagnosis = replace(run.diagnose(), primary="healthy")
     (step,) = og.next_steps(run)
     assert 'data.ignore=["a", "b"]' in step.reason

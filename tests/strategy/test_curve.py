@@ -26,7 +26,7 @@ from orthogon.strategy.curve import LearningCurve, Measured, falls, judge
 from orthogon.strategy.diagnosis import diagnose
 from orthogon.strategy.floor import Noise
 from orthogon.strategy.knobs import read
-from orthogon.strategy.probes import OPTIMISATION
+from orthogon.strategy.probes import OPTIMISATION, Probes
 from orthogon.strategy.retrain import noise_floor, probe_run
 
 ERROR = classification_metrics(["a", "b"])["error"]
@@ -184,9 +184,9 @@ def test_a_curve_is_measured_on_equal_terms_and_only_once(run: og.api.Run, monke
     again = run.curve(workers=1)
     assert len(made) == 3 * len(found.points) - 2, "trials are kept"
     assert again.points == found.points
-    assert run.kept_curve() == again
+    assert run.kept(LearningCurve) == again
     (run.derived / "curve.json").write_text("{")
-    assert run.kept_curve() is None
+    assert run.kept(LearningCurve) is None
 
 
 def test_a_width_curve_turns_width_alone(run: og.api.Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,7 @@ def test_a_width_curve_turns_width_alone(run: og.api.Run, monkeypatch: pytest.Mo
     assert [point.n for point in found.points] == [0.25, 0.5, 1.0]
     assert all((a.parameters or 0) < (b.parameters or 0) for a, b in pairwise(found.points))
     assert "at least 5 points" in found.causes[0]
-    assert run.kept_curve("width") == found
+    assert run.kept(LearningCurve, "width") == found
 
 
 def test_probes_need_a_bias(run: og.api.Run) -> None:
@@ -214,7 +214,7 @@ def test_probes_tell_a_run_why_it_does_not_fit(run: og.api.Run) -> None:
     assert short.diagnose().sub_cause is None
     found = short.probe()
     assert found.sub_cause == OPTIMISATION
-    assert short.kept_probes() == found
+    assert short.kept(Probes) == found
     assert short.diagnose().sub_cause == OPTIMISATION
     assert found.sentence() in short.diagnose().summary()
     assert og.next_steps(short)[0].knob in OF_SUB_CAUSE[OPTIMISATION]
@@ -255,6 +255,6 @@ def test_a_curve_is_drawn_unasked_only_where_variance_limits_and_it_is_cheap(
         drawn.clear()
         diagnosis = diagnose({"train": right, "dev": dev}, ERROR)
         monkeypatch.setattr(og.api.Run, "diagnose", lambda self, found=diagnosis: found)
-        monkeypatch.setattr(og.api, "CHEAP_SECONDS", cheap)
+        monkeypatch.setattr("orthogon.api.run.CHEAP_SECONDS", cheap)
         run.curve_if_cheap()
         assert drawn == expected

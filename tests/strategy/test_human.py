@@ -16,6 +16,7 @@ from orthogon.data.read import read
 from orthogon.errors import DataError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
+from orthogon.project.config import parse
 from orthogon.strategy import human
 from orthogon.strategy.advice import next_steps
 from orthogon.strategy.diagnosis import BIAS, UNKNOWN, VARIANCE, decompose, diagnose
@@ -202,7 +203,7 @@ def test_too_few_answers_are_no_figure():
 def test_a_file_of_annotators_is_the_floor_of_a_run(tmp_path):
     """Iris, three annotators of whom one always errs on one class; the project finds the file beside its config."""
     run = og.start("iris", project=tmp_path / "p", sets=["training.epochs=3", "task.width=8"])
-    labels = [str(t) for t in run.project.read(api.parse(run.config)).targets()]
+    labels = [str(t) for t in run.project.read(parse(run.config)).targets()]
     names = sorted(set(labels))
     rows = [["id", "one", "two", "three"]]
     for i, label in enumerate(labels):

@@ -11,7 +11,9 @@ import pytest
 
 import orthogon as og
 from orthogon import api
+from orthogon.api.rivals import rivals
 from orthogon.errors import RunError, UsageError
+from orthogon.project.config import parse
 from orthogon.project.corrections import Change, read_sheet, revisions, sheet_text
 from orthogon.strategy import relabel
 from orthogon.strategy.diagnosis import LABEL_NOISE
@@ -226,9 +228,7 @@ def test_from_the_sheet_to_the_next_run_and_back(noisy, tmp_path, cli):
     child = api.train(project=project)
     assert child.info["dev_error"] < 0.6 * run.info["dev_error"]
     assert child.diagnose().num_seeds == 1
-    assert [r.id for r in api.load("2", project=project)._rivals()] == [
-        "0002"
-    ]  # the old run was judged by other labels
+    assert [r.id for r in rivals(child, child.project)] == ["0002"]  # the old run was judged by other labels
     both = api.compare(["1", "2"], project=project)
     assert "judged by the labels of today" in both.judged()
     today, then = both.rows[0]["error"], run.info["dev_error"]
@@ -238,7 +238,7 @@ def test_from_the_sheet_to_the_next_run_and_back(noisy, tmp_path, cli):
     code, said, _ = cli("data", "relabel", "--undo", "--project", project)
     assert code == 0
     assert "Correction 1 is taken back" in said
-    assert run.project.read(api.parse(run.config)).original is None
+    assert run.project.read(parse(run.config)).original is None
     assert cli("data", "relabel", "--undo", "--project", project)[0] == 2
     assert "are judged" in api.compare(["1", "2"], project=project).judged()
 

@@ -223,7 +223,7 @@ def test_a_harmless_shift_is_a_note_and_no_cause(harmless: og.Run) -> None:
     assert diagnosis.notes == (found.note,)
     assert found.note.startswith("Dev differs from train, most in age")
     assert found.note in diagnosis.summary()
-    assert Shift.of(harmless) == Shift.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert harmless.kept(Shift) == Shift.from_dict(json.loads(json.dumps(found.to_dict())))
     assert "age" in str(found)
 
 
@@ -238,7 +238,7 @@ def test_the_flag_prints_the_study_and_the_report_keeps_it(harmless: og.Run, cli
     assert values["general_table"]["cells"]["trained on"]["target"]["n"] > 0
     (harmless.derived / "shift.json").unlink()
     harmless.write_report()  # a target domain is declared: the report looks at the shift unasked
-    assert Shift.of(harmless) is not None
+    assert harmless.kept(Shift) is not None
     page = harmless.report_path().read_text()
     for text in (
         "How dev differs from train",
@@ -251,14 +251,14 @@ def test_the_flag_prints_the_study_and_the_report_keeps_it(harmless: og.Run, cli
     assert "age in train and in dev" in private
     assert "most unlike train-dev" not in private
     (harmless.derived / "shift.json").write_text("{}")
-    assert Shift.of(harmless) is None
+    assert harmless.kept(Shift) is None
 
 
 @pytest.mark.system("strat.general-table")
 def test_the_table_of_two_kinds_of_data_is_filled_from_a_run(harmless: og.Run) -> None:
     table = harmless.general_table()
-    domains = harmless._data()[0].domains.astype(str)
-    splits = harmless._data()[1]
+    domains = harmless.data()[0].domains.astype(str)
+    splits = harmless.data()[1]
     for row, part, column, name in (
         ("trained on", "train", "general", "web"),
         ("trained on", "train", "target", "street"),

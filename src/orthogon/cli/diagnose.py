@@ -49,6 +49,8 @@ def run(
 ) -> None:
     from orthogon import api
     from orthogon.errors import UsageError
+    from orthogon.strategy.leaks import Leaks
+    from orthogon.strategy.slices import Slices
 
     if reach is not None and not (curve or width_curve):
         raise UsageError("--reach reads a curve", f"--reach {reach:g}", "Add --curve or --width-curve.")
@@ -82,7 +84,7 @@ def run(
         console().print(study)
         if title in reached:
             console().print(study.in_words(reached[title]))
-    for kept in (made.kept_leaks(), made.kept_slices()):
+    for kept in (made.kept(Leaks), made.kept(Slices)):
         if kept is not None and kept.found:
             console().print()
             console().print(kept.summary())

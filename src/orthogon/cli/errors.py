@@ -16,6 +16,8 @@ from orthogon.cli.screen import JsonOption, ProjectOption, RunArgument, console,
 
 if TYPE_CHECKING:
     from orthogon.api import Run
+    from orthogon.strategy.leaks import Leaks
+    from orthogon.strategy.slices import Slices
 
 SAMPLE = 100
 
@@ -64,6 +66,8 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
+    from orthogon.cli.tagging import tag as tag_mistakes
+    from orthogon.report.terminal import cards
 
     chosen = api.load(name, project=project)
     out = console()
@@ -78,11 +82,8 @@ def run(
         place = chosen.write_error_page(drawn=sample)
         print_json({"page": str(place)}) if as_json else out.print(f"The mistakes as a page: {place}")
         return
-    if leaks:
-        _leaks(chosen, as_json)
-        return
-    if slices:
-        _slices(chosen, as_json)
+    if leaks or slices:
+        _study(chosen, chosen.leaks() if leaks else chosen.slices(), as_json)
         return
     if csv is not None:
         count = chosen.write_tags(csv)
@@ -93,7 +94,7 @@ def run(
     if read is not None:
         _read(chosen, read, as_json)
     if tag:
-        _tag(chosen, sample)
+        tag_mistakes(chosen, sample)
     if hours:
         _set_hours(chosen, hours)
     if tag or read is not None or hours:
@@ -117,7 +118,7 @@ def run(
     out.print(mistakes)
     if cases:
         out.print("Worst mistakes", style="bold")
-    out.print(cards_of(cases))
+    out.print(cards(cases))
     if split == "dev":
         _say_halves(chosen)
         if chosen.has_tags():
@@ -129,53 +130,41 @@ def run(
     out.print(f"Mark and relabel in the report: {chosen.report_path()}")
 
 
-def cards_of(cases: Any) -> Any:
+def _study(chosen: Run, found: Leaks | Slices, as_json: bool) -> None:
+    """What a study found, which the report shows from now on, with a few examples of each finding."""
     from orthogon.report.terminal import cards
+    from orthogon.strategy.leaks import Leaks
 
-    return cards(cases)
-
-
-def _leaks(chosen: Run, as_json: bool) -> None:
-    """What dev shares with train, and where the first pairs lie."""
-    found = chosen.leaks()
     if as_json:
         print_json(found.to_dict())
         return
     out = console()
     out.print(found)
     chosen.write_report()
-    for each in found.found:
-        out.print(f"\n{each.kind}", style="bold")
-        for dev, train in chosen.places(each.pairs[:5]):
-            out.print(f"  {dev}  and in train  {train}", markup=False)
-
-
-def _slices(chosen: Run, as_json: bool) -> None:
-    """Groups that fail together, each with a few of its examples."""
-    found = chosen.slices()
-    if as_json:
-        print_json(found.to_dict())
-        return
-    out = console()
-    out.print(found)
-    chosen.write_report()
-    for each in found.found[:4]:
-        out.print(f"\n{each.name}", style="bold")
-        out.print(cards_of(chosen.slice_cases(each, 5)))
+    if isinstance(found, Leaks):
+        for leak in found.found:
+            out.print(f"\n{leak.kind}", style="bold")
+            for dev, train in chosen.places(leak.pairs[:5]):
+                out.print(f"  {dev}  and in train  {train}", markup=False)
+    else:
+        for group in found.found[:4]:
+            out.print(f"\n{group.name}", style="bold")
+            out.print(cards(chosen.slice_cases(group, 5)))
 
 
 def _say_halves(chosen: Run) -> None:
     """Who of dev is looked at, and whether the system was fitted to those."""
-    out = console()
+    out, warning = console(), chosen.fitted_by_eye()
     out.print(chosen.halves().reason, style="dim")
-    by_eye = chosen.by_eye()
-    if by_eye is not None and by_eye.material:
-        out.print(by_eye.sentence(), style="yellow")
+    if warning:
+        out.print(warning, style="yellow")
 
 
 def _suspects(chosen: Run, k: int, sheet: str | None, as_json: bool) -> None:
     """The labels that are suspect, and the sheet on which they are reviewed."""
-    found, out = chosen.labels, console()
+    from orthogon.strategy.label_study import LabelStudy
+
+    found, out = chosen.kept(LabelStudy), console()
     written = chosen.write_review(sheet) if sheet else None
     if as_json:
         print_json({"run": chosen.id, "labels": found and found.to_dict(), "written": written})
@@ -225,89 +214,3 @@ def _read(chosen: Run, source: str, as_json: bool) -> None:
         raise DataError(
             f"{len(taken.problems)} of its rows cannot be taken", source, "\n".join(lines) + more + "\n" + kept
         )
-
-
-# -- in the terminal ----------------------------------------------------------------------------------------------
-
-
-def _tag(chosen: Run, sample: int) -> None:
-    """Show one card after another and do what the keys say."""
-    from orthogon.errors import UsageError
-    from orthogon.strategy.tagging import Tagging
-
-    out = console()
-    session = Tagging(chosen.tags(), chosen.to_tag(sample).tolist())
-    if not session.ids:
-        out.print("There is no mistake to look at.")
-        return
-    if session.over:
-        out.print(f"All {len(session.ids)} have been looked at; more of them: orthogon errors --tag --sample 200")
-        return
-    note = ""
-    while not session.over:
-        _draw(chosen, session, note)
-        note = ""
-        wanted = session.press(_key())
-        if wanted is None:
-            continue
-        text = _line("new kind of mistake: " if wanted == "category" else "comment: ")
-        try:
-            session.name(text) if wanted == "category" else session.write(text)
-        except UsageError as error:
-            note = str(error)
-    out.print(f"\n{session.looked_at} of {len(session.ids)} looked at, kept in {session.book.path}")
-
-
-def _draw(chosen: Run, session: Any, note: str) -> None:
-    """The card, what its keys tick, and what else they do."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from orthogon.report.terminal import alone
-
-    out = console()
-    if out.is_terminal:
-        out.clear()
-    out.print(
-        Text(f"Mistake {session.at + 1} of {len(session.ids)}, {session.looked_at} looked at", style="bold"), end="\n\n"
-    )
-    for case in chosen.cases([session.id]):
-        out.print(alone(case))
-    ticks = Table.grid(padding=(0, 2))
-    for key, tag in session.ticks():
-        on = tag in session.tags
-        ticks.add_row(Text(key, "bold"), Text("[x]" if on else "[ ]"), Text(tag, "bold" if on else ""))
-    out.print(Text())
-    out.print(ticks)
-    if session.comment:
-        out.print(Text(f"comment: {session.comment}"))
-    out.print(
-        Text("\nEnter next · s skip · b back · a add a kind of mistake · c comment · q quit, and go on later", "dim")
-    )
-    if note:
-        out.print(Text(note, "yellow"))
-
-
-def _key() -> str:
-    """One key; where no terminal is attached, the next character of the input."""
-    import sys
-
-    if not sys.stdin.isatty():
-        return sys.stdin.read(1)
-    import click
-
-    try:
-        return click.getchar()
-    except (KeyboardInterrupt, EOFError):
-        return ""
-
-
-def _line(prompt: str) -> str:
-    import sys
-
-    if not sys.stdin.isatty():
-        return sys.stdin.readline()
-    try:
-        return input(prompt)
-    except (KeyboardInterrupt, EOFError):
-        return ""

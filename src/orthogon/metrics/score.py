@@ -96,6 +96,11 @@ class Metric:
         value = self.compute(scores.records, weights)
         return 1.0 - value if self.higher_is_better else value
 
+    @property
+    def error_title(self) -> str:
+        """What the 0-best error is called."""
+        return f"1 - {self.title}" if self.higher_is_better else self.title
+
     def draws(self, records: Records, weights: NDArray[Any]) -> NDArray[np.float64]:
         """(B,) the metric under each row of weights (B, n), by the quickest way the metric offers."""
         if self.batch is not None:

@@ -371,7 +371,7 @@ def judge(
     if delta is None:
         delta = smallest_worth_acting_on(metric, last.error if last else 0.0, trivial_error)
     curve = LearningCurve(
-        by, metric.name, f"1 - {metric.title}" if metric.higher_is_better else metric.title, metric.unit, num_units,
+        by, metric.name, metric.error_title, metric.unit, num_units,
         tuple(points), None, (), delta, level, steps, seconds,
     )  # fmt: skip
     causes = list(_gates(curve, metric))

@@ -579,7 +579,7 @@ def diagnose(
         rungs.append(Rung(name, limits.value, limits.low, limits.high, limits.n, limits.method, source))
     diagnosis = Diagnosis(
         metric=metric.name,
-        title=_error_title(metric),
+        title=metric.error_title,
         unit=metric.unit,
         level=level,
         smallest_gap=delta,
@@ -612,10 +612,6 @@ def _floor(human_level: float | None, human_level_n: int | None, metric: Metric)
     if human_level is None or not human_level_n or metric.unit != "%":
         return fixed(human_level or 0.0)
     return proportion(human_level * human_level_n, human_level_n)
-
-
-def _error_title(metric: Metric) -> str:
-    return f"1 - {metric.title}" if metric.higher_is_better else metric.title
 
 
 def _sentences(d: Diagnosis) -> Iterable[str]:

@@ -27,6 +27,7 @@ from orthogon.strategy.tags import Row, TagBook
 if TYPE_CHECKING:
     from torch import nn
 
+    from orthogon.run.folder import Run
     from orthogon.tasks.task import Task
 
 LEAKS_AMONG = 20_000  # pictures of train, up to which their features are compared as well
@@ -76,17 +77,15 @@ def said_of(part: Examples, train: Examples) -> list[Trait]:
     return [*found, mirror_trait(part, train)] if part.modality == "image" else found
 
 
-def slices_of(
-    dev: Scores, answers: Any, task: Task, network: nn.Module, examples: Examples, train: NDArray[np.int64], key: str
-) -> Slices:
+def slices_of(run: Run, examples: Examples, train: NDArray[np.int64]) -> Slices:
     """Groups of dev that fail together: conditions on the columns of a table, or on traits, and clusters of features.
 
     The error of an example is whether it is wrong; where nothing is plainly wrong, how far off it is, else its loss.
 
     Args:
-        answers: of dev. examples: all of the project's. train: ids that the system learned from.
-        key: seed of the halves.
+        examples: all of the project's. train: ids that the system learned from.
     """
+    dev, task = run.scores("dev"), run.task()
     records, part = dev.records, examples.take(dev.ids)
     name = next(n for n in ("wrong", "absolute", "loss") if n in records and np.ndim(records[n]) == 1)
     errors = np.asarray(records[name], dtype=np.float64)
@@ -96,7 +95,7 @@ def slices_of(
     columns = part.frame(part.input_columns) if isinstance(part, TableExamples) else None
     if columns is None and part.domains is not None:
         columns = pd.DataFrame({"domain": part.domains})
-    features = None if isinstance(part, TableExamples) else task.features(network, part)
+    features = None if isinstance(part, TableExamples) else task.features(run.network(), part)
     unit = "%" if name == "wrong" else task.metrics()[next(iter(task.metrics()))].unit if name == "absolute" else ""
     return find(
         (errors > 0).astype(float) if name == "wrong" else errors,
@@ -107,26 +106,18 @@ def slices_of(
         truth=truth,
         answer=answer,
         groups=dev.groups,
-        key=key,
+        key=run.info["splits_key"],
         unit=unit,
     )
 
 
-def leaks_of(
-    dev: Scores,
-    metric: Metric,
-    task: Task,
-    network: nn.Module,
-    examples: Examples,
-    train: NDArray[np.int64],
-    title: str,
-    split_by_time: bool,
-) -> Leaks:
+def leaks_of(run: Run, examples: Examples, train: NDArray[np.int64], metric: Metric) -> Leaks:
     """What dev shares with train, and the error with and without it.
 
     Args:
-        examples: all of the project's. train: ids that the system learned from. title: what the error is called.
+        examples: all of the project's. train: ids that the system learned from.
     """
+    dev, task, network = run.scores("dev"), run.task(), run.network()
     part, rest = examples.take(dev.ids), examples.take(train)
     pictures = examples.modality == "image" and len(train) <= LEAKS_AMONG  # beyond, thumbnails tell alone
     return find_leaks(
@@ -137,8 +128,8 @@ def leaks_of(
         train,
         dev_features=task.features(network, part) if pictures else None,
         train_features=task.features(network, rest) if pictures else None,
-        title=title,
-        split_by_time=split_by_time,
+        title=metric.error_title,
+        split_by_time=run.config["data"].get("time") is not None,
     )
 
 
@@ -168,12 +159,11 @@ def _words(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def table_of(dev: Scores, part: Scores, metric: Metric, book: TagBook, title: str) -> Ceilings:
+def table_of(dev: Scores, part: Scores, metric: Metric, book: TagBook) -> Ceilings:
     """The table of tags of those mistakes of a run that were looked at.
 
     Args:
         dev: scores of all of dev, for the error. part: of those that are shown.
-        title: what the error is called.
     """
     mistakes = part.take(mistaken(part))
     looked = np.array([int(id_) in book.entries for id_ in mistakes.ids], dtype=bool)
@@ -189,7 +179,7 @@ def table_of(dev: Scores, part: Scores, metric: Metric, book: TagBook, title: st
         of=len(mistakes),
         hours=book.categories,
         shares=None if alike else shares_of(there, metric, tagged),
-        title=title,
+        title=metric.error_title,
         unit=metric.unit,
         comments=sum(bool(entry.comment) for entry in entries),
     )

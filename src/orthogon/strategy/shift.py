@@ -19,7 +19,6 @@ Legend: n_r reference examples (train), n_t target examples (dev), d features, K
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,7 +32,7 @@ from orthogon.data.traits import Trait, traits
 from orthogon.errors import RunError, UsageError
 from orthogon.metrics.intervals import NORMAL, Floats, Interval, difference, estimate
 from orthogon.metrics.score import Metric, Scores, significant
-from orthogon.run.folder import Run, write_json
+from orthogon.run.folder import Run
 from orthogon.shown import Shown, plain
 from orthogon.strategy.diagnosis import (
     MATERIAL,
@@ -53,7 +52,6 @@ if TYPE_CHECKING:
     from orthogon.data.split import Difference
     from orthogon.tasks.task import Answers
 
-FILE = "shift.json"
 MOST_LOOKED_AT = {"image": 1000, "table": 5000, "strings": 5000}  # examples of each side whose traits are measured
 MOST_PIXELS = 400_000_000  # of each side that are read for traits: about ten seconds of decoding photos
 MOST_CLASSIFIED = 1000  # examples of each side that the domain classifier sees
@@ -177,18 +175,6 @@ class Shift(Shown):
     def to_dict(self) -> dict[str, Any]:
         values: dict[str, Any] = plain(asdict(self) | {"found": self.found})
         return values
-
-    def write(self, run: Run) -> None:
-        """Keep it with the run."""
-        write_json(run.derived / FILE, self.to_dict())
-
-    @classmethod
-    def of(cls, run: Run) -> Shift | None:
-        """What was kept with the run; None where nothing was, or nothing that can be read."""
-        try:
-            return cls.from_dict(json.loads((run.folder / "derived" / FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Shift:

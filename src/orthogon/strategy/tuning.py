@@ -260,14 +260,13 @@ def result(study: Study, task: Task, fingerprint: str, num_examples: int, ended:
     """
     plan, rows = study.plan, rows_of(study)
     metric = task.metrics()[plan.metric]
-    title = f"1 - {metric.title}" if metric.higher_is_better else metric.title
     found = Tuning(
         plan.name,
         plan.strategy,
         str(plan.budget),
         plan.seed,
         metric.name,
-        title,
+        metric.error_title,
         metric.unit,
         plan.created,
         plan.fingerprint,
