@@ -25,7 +25,7 @@ from orthogon.errors import ConfigError, TrainingError
 from orthogon.training.budget import Pace
 from orthogon.training.checkpoint import digest
 from orthogon.training.config import TrainingConfig
-from orthogon.training.device import choose_device, seed_everything, to_device
+from orthogon.training.device import choose_device, require_compiler, seed_everything, to_device
 from orthogon.training.loop import FitResult, fit
 from orthogon.training.objective import LossSum, Objective
 from orthogon.training.update import Update
@@ -580,6 +580,26 @@ def test_an_epoch_without_batches_is_an_error() -> None:
 
     with pytest.raises(TrainingError, match=r"Empty: batches\(1, 0\) gave none of the 5"):
         fit(Empty(), config())
+
+
+def test_compiling_without_a_compiler_is_refused_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(ConfigError, match=r"training\.compile: torch\.compile needs a C\+\+ compiler .*\nSet training"):
+        require_compiler(torch.device("cpu"))
+    monkeypatch.delenv("CC", raising=False)
+    with pytest.raises(ConfigError, match=r"needs a C compiler \(gcc or clang or cc\)"):
+        require_compiler(torch.device("cuda"))
+    own = tmp_path / "mine"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    monkeypatch.setenv("CXX", f"{own} -O2")
+    require_compiler(torch.device("cpu"))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path / "include"))
+    with pytest.raises(ConfigError, match=r"Python's headers \(.*Python\.h\)"):
+        require_compiler(torch.device("cpu"))
 
 
 def test_devices() -> None:

@@ -420,6 +420,7 @@ class Project:
         from orthogon.run import decide
         from orthogon.run.cost import COSTS, unknown_limit
         from orthogon.tasks import task_class
+        from orthogon.training.device import choose_device, require_compiler
         from orthogon.training.optimisers import make_optimiser
 
         tell({"event": "stage", "stage": "reading the data"})
@@ -452,6 +453,8 @@ class Project:
             config = resolve(config, kind, task.suggest(train))
             # An optimiser that does not exist, or refuses its arguments, is told before a run or a project is made.
             make_optimiser(dict(torch.nn.Linear(1, 1).named_parameters()), None, config.training)
+            if config.training.compile:
+                require_compiler(choose_device(config.training.device))
             task = cls(config.task_config(), seed=config.seed)
             task.positive = config.metrics.positive
             tell({"event": "stage", "stage": "fitting the transforms"})

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
+import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +19,7 @@ from torch import Tensor
 from orthogon.errors import ConfigError, did_you_mean
 
 KINDS = ("auto", "cpu", "cuda", "mps")
+CPP_COMPILERS = {"darwin": ("clang++",), "win32": ("cl",)}  # that PyTorch looks for, by sys.platform
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -43,6 +48,31 @@ def choose_device(name: str = "auto") -> torch.device:
             "Set training.device to auto.",
         )
     return device
+
+
+def require_compiler(device: torch.device) -> None:
+    """torch.compile writes C++ for the CPU, and C around the kernels of a GPU; both are built when training begins.
+
+    Raises:
+        ConfigError: this machine has no compiler for it, or lacks Python's own headers.
+    """
+    cuda = device.type == "cuda"
+    variable, language = ("CC", "C") if cuda else ("CXX", "C++")
+    usual = ("gcc", "clang", "cc") if cuda else CPP_COMPILERS.get(sys.platform, ("g++",))
+    named = os.environ.get(variable)
+    compilers = usual if named is None else (named.partition(" ")[0],)
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    lacking = ""
+    if not any(map(shutil.which, compilers)):
+        lacking = f"a {language} compiler ({' or '.join(compilers)})"
+    elif not header.exists():
+        lacking = f"Python's headers ({header})"
+    if lacking:
+        raise ConfigError(
+            f"torch.compile needs {lacking}, and this machine has none",
+            "training.compile",
+            "Set training.compile to false, or install them (Debian, Ubuntu: apt install g++ python3-dev).",
+        )
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

@@ -22,7 +22,7 @@ from orthogon.training import checkpoint, distributed
 from orthogon.training.batches import batches_left
 from orthogon.training.budget import WRONG, Budget, Pace
 from orthogon.training.config import TrainingConfig, require_complete
-from orthogon.training.device import choose_device, deterministic, seed_everything
+from orthogon.training.device import choose_device, deterministic, require_compiler, seed_everything
 from orthogon.training.interrupt import Interrupt
 from orthogon.training.journal import Event, Journal
 from orthogon.training.learner import Learner
@@ -81,6 +81,8 @@ def fit(
     """
     require_complete(config)
     device = choose_device(config.device)
+    if config.compile:
+        require_compiler(device)
     with distributed.process_group(device), deterministic(), Interrupt() as interrupt:
         first = distributed.rank() == 0  # the process that writes and reports
         with Journal(folder if first else None, listen if first else None) as journal:
