@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from orthogon.report.data import BaselineFigure, Case, Figure, ReportData
-from orthogon.report.terminal import cards, next_steps, screen
+from orthogon.report.terminal import cards, next_steps, screen, whole_sentences
 from orthogon.tasks.task import Card, TargetShown
 
 
@@ -155,3 +155,11 @@ def test_a_healthy_run_says_so_and_steps_come_with_their_note(digits: ReportData
 def test_nothing_known_prints_nothing() -> None:
     assert printed(screen(ReportData("p", "0001"))).strip() == ""
     assert "No mistakes to show." in printed(cards([]))
+
+
+def test_a_reason_is_cut_after_a_sentence_never_within_one() -> None:
+    text = "More data helps. In rounds, about 3.5 at once. Begin with class 9."
+    assert whole_sentences(text, 200) == text
+    assert whole_sentences(text, len(text)) == text
+    assert whole_sentences(text, len(text) - 1) == "More data helps. In rounds, about 3.5 at once."
+    assert whole_sentences(text, 3) == "More data helps."

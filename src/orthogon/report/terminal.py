@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ MISTAKES = 5
 TARGETS = 3  # of several, that differ in one mistake
 COLUMNS_SHOWN = ((3, 18), (3, 12), (2, 12), (1, 12), (0, 12))  # of a row, and characters of each: what fits is taken
 STEPS = 3
+BRIEF = 220  # characters of a step's reason
 LARGE = 48  # pixels of a picture that stands alone
 FIELDS_ALONE = 16  # columns of a row that stands alone
 DRAWN = 14  # pixels of a drawing's longest side: five abreast in 80 columns
@@ -211,7 +213,7 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
         take = TAKE.format(step.number) if step.who == "orthogon" else "yours to do"
         if brief:
             head.append(f"  {take}", style="dim")
-            lines += [head, Padding(Text(clip(step.reason, 150)), (0, 0, 0, 3))]
+            lines += [head, Padding(Text(whole_sentences(step.reason, BRIEF)), (0, 0, 0, 3))]
             continue
         turns = f" It turns: {step.knob}." if step.idea else ""
         badge = f" Not orthogonal: when last taken it also moved {step.also}." if step.also else ""
@@ -223,6 +225,13 @@ def next_steps(steps: Sequence[Step], note: str = "", unit: str = "%", brief: bo
     if note:
         lines.append(Text(note, style="dim" if steps else ""))
     return Group(*lines)
+
+
+def whole_sentences(text: str, most: int) -> str:
+    """As many of its first sentences as fit into so many characters, the first in any case."""
+    sentences = re.split(r"(?<=[.?!]) (?=[A-Z])", text)
+    ends = np.cumsum([len(sentence) + 1 for sentence in sentences])
+    return clip(" ".join(sentences[: max(1, int(np.sum(ends <= most + 1)))]))
 
 
 def cost(step: Step) -> str:
