@@ -12,12 +12,14 @@ theirs, with a 95 % interval (bootstrap of the pairs). Aim: <= 1.02.
 Operations and bytes are counted on the meta device, where nothing is computed, so they are exact on any machine:
 operators called in a forward and in a training step without its update; bytes that autograd saves for the backward
 pass; the most bytes that are alive at once in each of the two, weights and gradients among them; bytes that are claimed
-in all, which layers that work in place keep low. Aim: none above torchvision's.
+in all, which layers that work in place keep low. Aim: none above torchvision's. With `--compile` also: operators in the
+graphs that torch.compile hands to its code generator, which the compiled time follows from.
 """
 
 from __future__ import annotations
 
 import argparse
+import operator
 import os
 import platform
 import subprocess
@@ -31,7 +33,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
+from functorch.compile import make_boxed_func
 from torch import Tensor, nn
+from torch._dynamo.backends.common import aot_autograd
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from orthogon.models import builder
@@ -178,6 +182,32 @@ def counts_of(name: str, batch: int, size: int) -> tuple[Counts, Counts]:
     return counts(ours, images), counts(theirs, images)
 
 
+def operators_to_compile(network: nn.Module, size: int) -> tuple[int, int]:
+    """In the graphs handed to the code generator: of a forward in eval mode; of forward and backward in training."""
+    graphs: list[int] = []
+
+    def look(graph: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
+        calls = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+        graphs.append(sum(target is not operator.getitem for target in calls))
+        return make_boxed_func(graph.forward)
+
+    images, targets = torch.randn(2, 3, size, size), torch.zeros(2, dtype=torch.int64)
+    found = []
+    for training in (False, True):
+        torch.compiler.reset()
+        graphs.clear()
+        run = torch.compile(
+            network.train(training), fullgraph=True, backend=aot_autograd(fw_compiler=look, bw_compiler=look)
+        )
+        if training:
+            loss_of(run(images), targets).backward()
+        else:
+            with torch.inference_mode():
+                run(images)
+        found.append(sum(graphs))
+    return found[0], found[1]
+
+
 def forward(network: nn.Module, images: Tensor) -> Callable[[], object]:
     network.eval()
 
@@ -281,6 +311,11 @@ def main() -> None:
     )
     print("ours / torchvision's")
     print_counts(arguments.networks, arguments.batch, arguments.size)
+    if arguments.compile:
+        print("\n| network | operators to compile: forward | step |\n|---|---|---|")
+        for name in arguments.networks:
+            (ours, theirs) = (operators_to_compile(each, arguments.size) for each in both(name, arguments.size))
+            print(f"| {name} | {ours[0]} / {theirs[0]} | {ours[1]} / {theirs[1]} |", flush=True)
     if not arguments.counts:
         print()
         print_times(arguments.networks, arguments.batch, arguments.size, arguments.pairs, arguments.compile)
