@@ -16,7 +16,7 @@ from orthogon.errors import RunError, UsageError
 from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
 from orthogon.strategy import shift
-from orthogon.strategy.diagnosis import MISMATCH
+from orthogon.strategy.diagnosis import MISMATCH, NEGLIGIBLE
 from orthogon.strategy.shift import (
     Shift,
     area_interval,
@@ -222,8 +222,13 @@ def test_a_harmless_shift_is_a_note_and_no_cause(harmless: og.Run) -> None:
     assert MISMATCH not in diagnosis.causes
     assert diagnosis.notes == (found.note,)
     assert found.note.startswith("Dev differs from train, most in age")
+    (age,) = found.costs
+    assert (age.name, age.verdict) == ("age", NEGLIGIBLE)
+    assert age.high < diagnosis.smallest_gap
+    assert "The difference in age by itself does no harm worth acting on" in found.note
     assert found.note in diagnosis.summary()
     assert harmless.kept(Shift) == Shift.from_dict(json.loads(json.dumps(found.to_dict())))
+    assert Shift.from_dict({k: v for k, v in found.to_dict().items() if k != "costs"}).costs == ()  # the first ones
     assert "age" in str(found)
 
 

@@ -49,11 +49,21 @@ def test_three_gaps_at_once_are_all_listed_in_their_order(quality) -> None:
 def test_a_harmless_shift_is_noted_a_harmful_one_a_cause_and_none_is_none(quality) -> None:
     """P14 with its twins P8 and P1."""
     lighter, turned, same = (quality.studied(kind, SEED) for kind in ("brightness", "rotation", "none"))
+    washed_out = quality.studied("washed out", SEED)
     assert lighter.noted
+    # one answer of either set changes here: of seed 500 that is 0.02 points too much for "negligible"
+    ladder = lighter.diagnosis.gap(quality.MISMATCH)
+    assert lighter.tones.high < 0.011
+    assert lighter.tones.high - lighter.tones.low < (ladder.high - ladder.low) / 2
     assert lighter.traits[0].name in ("darkest tone", "brightness")
     assert quality.MISMATCH not in lighter.diagnosis.causes
     assert turned.noted
     assert turned.diagnosis.primary == quality.MISMATCH
+    assert not turned.harmless
+    assert turned.tones.value < turned.diagnosis.gap(quality.MISMATCH).value / 3  # the turn is the most of it
+    assert washed_out.tones.verdict == "material"  # and here tones are all of it
+    assert washed_out.tones.value == pytest.approx(washed_out.diagnosis.gap(quality.MISMATCH).value, abs=0.03)
+    assert same.tones is None
     assert not same.noted
     assert quality.MISMATCH not in same.diagnosis.causes
 
@@ -66,6 +76,7 @@ def test_every_plant_at_its_pass_mark_over_eight_seeds(quality) -> None:
     assert abs(sum(each.corrected - each.test for each in few)) / 8 < 0.03
     assert sum(quality.best_of(seed, 350).listed for seed in seeds) <= 1
     assert sum(found.all_listed and found.in_order for found in map(quality.three_gaps, seeds)) >= 6
-    harmless = [quality.studied("brightness", seed) for seed in seeds]
-    assert all(found.noted and quality.MISMATCH not in found.diagnosis.causes for found in harmless)
+    fresh = range(quality.FIRST_SHIFT_SEED, quality.FIRST_SHIFT_SEED + 8)
+    assert all(quality.studied("brightness", seed).harmless for seed in fresh)
+    assert not any(quality.studied("washed out", seed).harmless for seed in fresh)
     assert sum(quality.studied("none", seed).noted for seed in seeds) <= 1

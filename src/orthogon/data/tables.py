@@ -325,6 +325,17 @@ class TableExamples(Examples):
         changed.original = self.original or self
         return changed
 
+    def with_numbers(self, column: str, values: NDArray[np.float64]) -> TableExamples:
+        """The same rows, in memory, with other values (n,) in a column of numbers, NaN where missing."""
+        at = self.rows if self.rows is not None else np.arange(len(self))
+        table = pa.table([take(each, at) for each in self.table.columns], names=self.table.column_names)
+        new = pa.array(values, type=table.column(column).type, from_pandas=True)
+        table = table.set_column(table.column_names.index(column), column, new)
+        changed = TableExamples(table, self.column_types, self.target_columns, self.input_columns, name=self.name)
+        for attribute in ("domains", "groups", "times", "given_split"):
+            setattr(changed, attribute, getattr(self, attribute))
+        return changed
+
     # -- identity -----------------------------------------------------------------------------------------------
 
     def fingerprint(self) -> str:

@@ -192,6 +192,26 @@ def difference(later: Estimate, earlier: Estimate) -> Estimate:
     return Estimate(later.value - earlier.value, limits, variance, min(sizes, default=0), method, exact)
 
 
+def average(estimates: Sequence[Estimate]) -> Estimate:
+    """The plain mean of figures from independent sets.
+
+    Source: Zou and Donner 2008, for a sum. Of paired shares each is best made with its part of the units that Bonett
+    and Price add (`added`); with all of them a limit is missed in at most 2 % in place of 2.5 % (40,000 draws of 350
+    and 250 pairs, of which 0.3 to 1 % change).
+    """
+    k = len(estimates)
+    value = sum(each.value for each in estimates) / k
+
+    def limits(z: float) -> tuple[float, float]:
+        ends = [(each.value, *each.limits(z)) for each in estimates]
+        low = math.sqrt(sum((v - low) ** 2 for v, low, _ in ends)) / k
+        high = math.sqrt(sum((high - v) ** 2 for v, _, high in ends)) / k
+        return value - low, value + high
+
+    variance = sum(each.variance for each in estimates) / k**2
+    return Estimate(value, limits, variance, min(each.n for each in estimates), f"mean of {estimates[0].method}")
+
+
 def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
     """Two-sided mid-p of "a and b are equally often wrong" on the same units.
 
@@ -206,17 +226,19 @@ def mcnemar(wrong_a: NDArray[Any], wrong_b: NDArray[Any]) -> float:
     return float(min(1.0, up_to + below))  # 2 P(X <= fewer) - P(X = fewer)
 
 
-def paired_proportions(later: NDArray[Any], earlier: NDArray[Any]) -> Estimate:
+def paired_proportions(later: NDArray[Any], earlier: NDArray[Any], added: float = 1.0) -> Estimate:
     """Share wrong of one system minus that of another on the same units.
 
     Args:
         later, earlier: (n,) whether each unit is wrong; or how often, as a share, of several systems.
+        added: units that are added to each way of disagreeing; a share of one where several sets are averaged.
     Source: Bonett and Price 2012: Wald's interval after one unit is added to each way of disagreeing.
     """
     n = len(later)
     d = later.astype(np.float64) - earlier
-    middle = float(d.sum()) / (n + 2)
-    variance = ((float(d @ d) + 2) / (n + 2) - middle**2) / (n + 2)
+    more = n + 2 * added
+    middle = float(d.sum()) / more
+    variance = ((float(d @ d) + 2 * added) / more - middle**2) / more
 
     def limits(z: float) -> tuple[float, float]:
         half = z * math.sqrt(variance)
@@ -463,9 +485,13 @@ def _aligned(a: Scores, b: Scores) -> tuple[Scores, Scores]:
     return a.take(rows_a), b.take(rows_b)
 
 
-def paired_difference(a: Scores, b: Scores, metric: Metric, *, draws: int = DRAWS, seed: int = 0) -> Estimate:
+def paired_difference(
+    a: Scores, b: Scores, metric: Metric, *, draws: int = DRAWS, seed: int = 0, added: float = 1.0
+) -> Estimate:
     """Error of b minus error of a on the same units; below 0 when b is better.
 
+    Args:
+        added: see `paired_proportions`.
     Raises:
         UsageError: the two have no unit in common.
     """
@@ -473,7 +499,8 @@ def paired_difference(a: Scores, b: Scores, metric: Metric, *, draws: int = DRAW
     _require_units(a)
     groups = _group_codes(a.groups)
     if metric.kind == "proportion" and metric.record is not None and groups is None:
-        return paired_proportions(*(np.asarray(s.records[metric.record]) > 0.5 for s in (b, a)))
+        later, earlier = (np.asarray(s.records[metric.record]) > 0.5 for s in (b, a))
+        return paired_proportions(later, earlier, added)
     value, bounds = metric.error(b) - metric.error(a), possible(metric, difference=True)
     if num_units(a) < 2:
         return unknown(value, len(a), bounds)

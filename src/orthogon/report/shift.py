@@ -64,8 +64,25 @@ def section(shown: ShiftShown | None, unit: str, examples: bool) -> dict[str, An
         "table": _table(shown.table, unit),
         "traits": traits,
         "more": len(study.traits) - len(traits),
+        "costs": _costs(study, unit),
         "examples": _examples(shown.examples) if examples else [],
     }
+
+
+def _costs(study: Shift, unit: str) -> list[dict[str, str]]:
+    """A row for each difference whose own cost was measured."""
+    return [
+        {
+            "name": clip(each.name, 40),
+            "how": each.how,
+            "error": words.error(each.error, unit),
+            "without": words.error(each.error_without, unit),
+            "cost": words.gap(each.value, unit),
+            "span": words.span(each.low, each.high, unit),
+            "verdict": each.verdict_in_words,
+        }
+        for each in study.costs
+    ]
 
 
 def _table(table: GeneralTable | None, unit: str) -> dict[str, Any] | None:

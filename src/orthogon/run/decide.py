@@ -15,7 +15,9 @@ from orthogon.metrics.select import Threshold, at_threshold, at_value, best_thre
 from orthogon.tasks.task import Answers, Task
 
 if TYPE_CHECKING:
+    from orthogon.data.examples import Examples
     from orthogon.metrics.config import MetricsConfig
+    from orthogon.run.folder import Run
     from orthogon.training.config import TrainingConfig
 
 
@@ -69,6 +71,18 @@ def with_costs(scores: Scores, classes: Sequence[str], costs: Mapping[str, float
     cost_of = np.array([float(costs.get(name, 1.0)) for name in classes])
     cost = cost_of[np.asarray(scores.records["truth"], np.int64)]
     return Scores({**scores.records, "cost": cost}, scores.ids, scores.groups)
+
+
+def judged(run: Run, answers: Answers, examples: Examples) -> Scores:
+    """Answers to these examples, scored as the run's own are: by its costs, and at the threshold that dev chose.
+
+    Args:
+        examples: those answered, in the order of the answers.
+    """
+    task = run.task()
+    scores = with_costs(task.score(answers, examples), task.class_names(), run.config["metrics"]["class_costs"])
+    threshold = run.info.get("threshold")
+    return at_threshold(scores, Threshold.from_dict(threshold)) if threshold else scores
 
 
 def threshold_for(dev: Scores, metric: Metric, positive: int = 1) -> Threshold | None:

@@ -229,11 +229,7 @@ def general_table(run: Run, examples: Examples, splits: Splits, metric: Metric) 
 
 def _answered(run: Run, examples: Examples, ids: NDArray[np.int64]) -> Scores:
     """Scores of these examples as the run would have kept them."""
-    from orthogon.metrics.select import Threshold, at_threshold
     from orthogon.run import decide
 
-    part, task = examples.take(ids), run.task()
-    scores = task.score(task.answers(run.network(), part, ids), part)
-    scores = decide.with_costs(scores, task.class_names(), run.config["metrics"]["class_costs"])
-    threshold = run.info.get("threshold")
-    return at_threshold(scores, Threshold.from_dict(threshold)) if threshold else scores
+    part = examples.take(ids)
+    return decide.judged(run, run.task().answers(run.network(), part, ids), part)

@@ -310,11 +310,7 @@ def _data(project: Project, run: Run) -> tuple[Examples, Splits]:
 
 def rescored(run: Run, examples: Examples, split: str) -> Scores:
     """The run's sealed answers, judged by the labels of these examples."""
-    from orthogon.metrics.select import Threshold, at_threshold
     from orthogon.run import decide
 
-    answers, task = run.answers(split), run.task()
-    scores = task.score(answers, examples.take(answers.ids))
-    scores = decide.with_costs(scores, task.class_names(), run.config["metrics"]["class_costs"])
-    threshold = run.info.get("threshold")
-    return at_threshold(scores, Threshold.from_dict(threshold)) if threshold else scores
+    answers = run.answers(split)
+    return decide.judged(run, answers, examples.take(answers.ids))

@@ -7,7 +7,10 @@ Three looks, each with its own question:
   most unlike the other side? Cross-fitted, its area under ROC with DeLong's interval.
 - the network's own answers (black-box shift detection): does it answer otherwise?
 
-A difference costs nothing by itself: what it costs is the ladder's gap. A shift without a gap is a note, no verdict.
+A difference costs nothing by itself: what all of them cost together is the ladder's gap, and what one of them costs is
+asked of the same examples with it and without it (`counterfactual`). The two answer different questions and stand side
+by side: "the mismatch cannot be told from these sets; the one difference found, in tones, does no harm". A shift
+without a gap is a note, no verdict.
 
 Source: Lipton, Wang, Smola 2018 (black-box shift); Rabanser, Guennemann, Lipton 2019 (which detectors find what);
 DeLong et al. 1988 (area under ROC); LeDell et al. 2015 (its mean over folds).
@@ -34,6 +37,8 @@ from orthogon.metrics.intervals import NORMAL, Floats, Interval, difference, est
 from orthogon.metrics.score import Metric, Scores, significant
 from orthogon.run.folder import Run
 from orthogon.shown import Shown, plain
+from orthogon.strategy import counterfactual
+from orthogon.strategy.counterfactual import NamedCost
 from orthogon.strategy.diagnosis import (
     MATERIAL,
     MISMATCH,
@@ -47,6 +52,7 @@ from orthogon.strategy.diagnosis import (
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.table import Table
     from torch import nn
 
     from orthogon.data.split import Difference
@@ -146,6 +152,7 @@ class Shift(Shown):
     reference: "train-dev" or "train", what dev was compared with by the classifier and the answers.
     num_traits: how many things with a name were compared; traits: those that differ, the most different first.
     gap: the ladder's gap that a shift would cause, or "" where the ladder has none. verdict: on that gap.
+    costs: what named differences cost, each by itself; only of those that can be taken away.
     note: one sentence for the diagnosis; empty where there is nothing to say.
     """
 
@@ -161,6 +168,7 @@ class Shift(Shown):
     unit: str
     sentences: tuple[str, ...]
     note: str = ""
+    costs: tuple[NamedCost, ...] = ()
     format: int = field(default=1)
 
     @property
@@ -196,6 +204,7 @@ class Shift(Shown):
         parts["domains"] = None if domains is None else Domains(**tuples(domains))
         parts["answers"] = None if answers is None else AnswerShift(**tuples(answers))
         parts["sentences"] = tuple(values["sentences"])
+        parts["costs"] = tuple(NamedCost.from_dict(each) for each in values.get("costs", ()))
         return cls(**parts)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -217,11 +226,37 @@ class Shift(Shown):
                     )
                 table.add_row(each.name, Text(each.detail), f"{each.distance:.2f}", cost)
             yield table
+        if self.costs:
+            yield Text("")
+            yield self._costs_table()
         yield Text(" ".join(self.sentences))
 
+    def _costs_table(self) -> Table:
+        from rich.table import Table
+        from rich.text import Text
 
-def _show(value: float, unit: str) -> str:
-    return f"{100 * value:.1f} %" if unit == "%" else f"{significant(value)} {unit}".rstrip()
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("one difference alone", overflow="fold")
+        for heading in ("dev as it is", "with train's", "costs", ""):
+            table.add_column(heading, no_wrap=True)
+        for each in self.costs:
+            table.add_row(
+                Text(each.name),
+                _show(each.error, self.unit),
+                _show(each.error_without, self.unit),
+                Text(f"{_show(each.value, self.unit, '+')} {_span(each, self.unit)}"),
+                Text(each.verdict_in_words),
+            )
+        return table
+
+
+def _show(value: float, unit: str, sign: str = "") -> str:
+    return f"{100 * value:{sign}.1f} %" if unit == "%" else f"{significant(value, sign)} {unit}".rstrip()
+
+
+def _span(cost: NamedCost, unit: str) -> str:
+    ends = (f"{100 * end:.1f}" if unit == "%" else significant(end) for end in (cost.low, cost.high))
+    return f"[{', '.join(ends)}]"
 
 
 # -- traits -------------------------------------------------------------------------------------------------------
@@ -563,6 +598,11 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
         if min(len(mine), len(dev)) >= FEWEST:
             answers = compare_answers(mine, run.answers("dev"), classes, not held_out, truths, names)
 
+    costs = counterfactual.ask(
+        run, examples, metric, diagnosis, differing,
+        looked, looked_dev, sample(reference, most) if held_out else None,
+    )  # fmt: skip
+
     gap = next((gap for name in (MISMATCH, UNSPLIT) if (gap := diagnosis.gap(name)) is not None), None)
     shift = Shift(
         "train-dev" if held_out else "train",
@@ -576,9 +616,13 @@ def examine(run: Run, examples: Examples, splits: Splits, metric: Metric, diagno
         gap.verdict if gap else "",
         metric.unit,
         (),
+        costs=costs,
     )
     figure = f"{diagnosis.show_gap(gap)} {diagnosis.show_interval(gap.low, gap.high)}" if gap else ""
     sentences, note = _sentences(shift, figure)
+    told = [counterfactual.sentence(each, diagnosis) for each in costs]
+    if told:
+        sentences, note = [*sentences, *told], " ".join([note, *told]) if note else ""
     return Shift(**{**vars(shift), "sentences": tuple(sentences), "note": note})
 
 
@@ -635,21 +679,35 @@ def _sentences(shift: Shift, figure: str) -> tuple[list[str], str]:
         )
     if answers is not None and answers.differs:
         said.append(f"The network answers otherwise on dev ({answers.detail}).")
+    cleared = {name for cost in shift.costs if cost.harmless for name in cost.covers}
     where = f"most in {_listed(names[:3])}" if names else "though in nothing that has a name"
-    if costly:
+    if costly := [each for each in costly if each.name not in cleared]:
         where += f" (the unusual in {_listed([each.name for each in costly[:3]])} has the higher error)"
+    left = [name for name in names if name not in cleared]
     if not shift.found:
         note = ""
         if shift.verdict == MATERIAL:
             note = (
                 "No difference between train and dev was found that would explain it: look at the mistakes themselves."
             )
+    elif shift.verdict == MATERIAL and shift.gap == MISMATCH and names and not left:
+        note = f"Dev differs from train, {where}, but that does not make the gap: look at the mistakes themselves."
     elif shift.verdict == MATERIAL and shift.gap == MISMATCH:
-        note = f"Dev differs from train, {where}: make train more like dev there, or collect such data."
+        there = "there" if len(left) == len(names) else f"in {_listed(left[:3])}"
+        note = f"Dev differs from train, {where}: make train more like dev {there}, or collect such data."
     elif shift.verdict in (NEGLIGIBLE, REVERSED, SMALL):
-        note = f"Dev differs from train, {where}, and that does no harm ({shift.gap} {figure}): a note, not a cause."
+        all_in_all = "all in all " if any(cost.verdict == MATERIAL for cost in shift.costs) else ""
+        note = (
+            f"Dev differs from train, {where}, and {all_in_all}that does no harm ({shift.gap} {figure}): "
+            "a note, not a cause."
+        )
     elif shift.verdict == UNCLEAR:
         note = f"Dev differs from train, {where}; that costs something, though how much is unclear ({figure})."
+    elif shift.gap and shift.costs:
+        note = (
+            f"Dev differs from train, {where}; how much all that differs costs cannot be told from these sets "
+            f"({shift.gap} {figure})."
+        )
     elif shift.gap:
         note = (
             f"Dev differs from train, {where}; whether that costs anything cannot be told yet ({shift.gap} {figure})."
