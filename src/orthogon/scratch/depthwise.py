@@ -12,6 +12,7 @@ Equations:
     normal:     f² n_C_prev · n_H n_W n_C                 multiplications of one example
     separable:  f² · n_H n_W n_C_prev + n_C_prev · n_H n_W n_C
     ratio:      1/n_C + 1/f²
+    dW = Σ_ihw D[i, h, w, :]ᵀ dZ[i, h, w, :],  db = Σ_ihw dZ[i, h, w, :],  dD[i, h, w, :] = dZ[i, h, w, :] Wᵀ
     dK[:, :, c] += slice[:, :, c] dD[i, h, w, c],  dA_prev_pad slice[:, :, c] += K[:, :, c] dD[i, h, w, c]
 
 Exceptions:
@@ -96,9 +97,11 @@ def separable_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """dZ (m, n_H, n_W, n_C) -> dA_prev, dK, dW, db, of their values' shapes."""
     depthwise_cache, D, W = cache
-    dW = D.reshape(-1, W.shape[0]).T @ dZ.reshape(-1, W.shape[1])
+    # dW = Σ_ihw D[i, h, w, :]ᵀ dZ[i, h, w, :],  db = Σ_ihw dZ[i, h, w, :]
+    dW, db = D.reshape(-1, W.shape[0]).T @ dZ.reshape(-1, W.shape[1]), dZ.sum(axis=(0, 1, 2))
+    # dD[i, h, w, :] = dZ[i, h, w, :] Wᵀ
     dA_prev, dK = depthwise_backward(dZ @ W.T, depthwise_cache)
-    return dA_prev, dK, dW, dZ.sum(axis=(0, 1, 2))
+    return dA_prev, dK, dW, db
 
 
 def multiplications(n_out: int, f: int, n_C_prev: int, n_C: int) -> tuple[int, int, int]:
