@@ -448,6 +448,13 @@ def test_a_budget_that_is_gone_ends_the_training() -> None:
     assert (result.status, result.steps) == ("budget", 1)
 
 
+def test_what_came_before_the_first_update_is_not_in_vain() -> None:
+    """700 s of 10 minutes are gone: updates get a tenth of them, 6 epochs of 5 updates and an evaluation, 10 s each."""
+    clock = Clock()
+    result = fit(Timed(clock), config(epochs=None, minutes=10), clock=clock, started=-600.0, pace=Pace(1.0, 5.0))
+    assert (result.status, result.steps, result.seconds) == ("budget", 30, 760)
+
+
 @given(
     update=st.integers(1, 50),
     evaluation=st.integers(0, 300),

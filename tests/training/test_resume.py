@@ -1,5 +1,6 @@
 """A killed training reaches the weights of the unbroken one, bit for bit."""
 
+import contextlib
 import json
 import os
 import random
@@ -227,6 +228,20 @@ def test_minutes_are_not_counted_anew(stop_after: int, tmp_path: Path) -> None:
     result = fit(resumed, settings, tmp_path / "b", resume=True, clock=lambda: now[0])
     assert (result.steps, result.status) == (expected.steps, "budget")
     assert sha(resumed) == sha(unbroken)
+
+
+def test_a_resumed_training_knows_the_share_that_updates_have_in_any_case(tmp_path: Path) -> None:
+    """75 s of a minute are gone before the first update; what is left is kept over a kill."""
+    settings = config(epochs=None, minutes=1)
+    ends = []
+    for kill in (10**9, 5):
+        now, folder = [0.0], tmp_path / str(kill)
+        with contextlib.suppress(InterruptedError):
+            result = fit(Slow(now, stop_after=kill), settings, folder, clock=lambda now=now: now[0], started=-75.0)
+        if kill == 5:
+            result = fit(Slow(now, losses=kill), settings, folder, resume=True, clock=lambda now=now: now[0])
+        ends.append(result.steps)
+    assert ends[0] == ends[1] > 4
 
 
 def test_what_was_decided_by_the_clock_is_saved_at_once(tmp_path: Path) -> None:

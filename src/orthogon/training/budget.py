@@ -2,6 +2,8 @@
 
 Minutes become a number of updates before the first one, from what an update and an evaluation took, and that number is
 put right while the training is on its way: soon after the start, and each time a quarter of what was left is done.
+Where what comes before the first update took all of the minutes, the updates still get a tenth of them: without any,
+what came before would be in vain.
 What was decided is saved at once, so that a killed training goes on with it. Everything counts, evaluations and
 checkpoints too; the learning rate's schedule ends with the last update.
 """
@@ -20,6 +22,7 @@ from orthogon.training.batches import batches_left
 from orthogon.training.config import TrainingConfig
 from orthogon.training.learner import Learner
 
+LEAST = 0.1  # share of the minutes that updates have in any case
 PROBE_STEPS = 20  # updates timed before the first one, where nobody knows what they take
 PROBE_SHARE = 0.05  # of the budget, at most, for that
 FIRST_LOOK = 0.05  # share of the updates after which it is looked at the clock for the first time
@@ -94,6 +97,7 @@ class Budget:
         if update <= 0:
             update, evaluation = self._timed(learner)
         self.evaluation = evaluation
+        self.seconds = max(self.seconds, self.spent() + LEAST * self.seconds)
         return self._fitting(0, update)
 
     def start(self) -> None:
@@ -102,11 +106,13 @@ class Budget:
 
     def state(self) -> list[float]:
         """What a resumed training goes on with."""
-        return [self._step, self._since, self.evaluation]
+        told = [self._step, self._since, self.evaluation]
+        return told if self.minutes is None else [*told, self.seconds]
 
     def load_state(self, state: list[float]) -> None:
         """Take back what `state` gave."""
-        self._step, self._since, self.evaluation = state
+        self._step, self._since, self.evaluation, *seconds = state
+        self.seconds = seconds[0] if seconds else self.seconds  # earlier versions kept to the minutes
 
     def first_look(self, total: int) -> int:
         """After which update to look at the clock for the first time; 0: not at all."""
