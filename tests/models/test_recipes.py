@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 
 import pytest
 
-from orthogon.models import NETWORKS
+from orthogon.models import NETWORKS, image_networks, paper
 from orthogon.models.recipes import RECIPES, Recipe
 from orthogon.training.config import TrainingConfig
 from orthogon.training.schedules import Schedule
@@ -82,10 +83,21 @@ def test_options_quote_what_a_shell_would_eat() -> None:
     )
 
 
+def test_every_network_for_pictures_names_its_paper() -> None:
+    for name in image_networks():
+        assert re.search(r"\b(19|20)\d\d\b", paper(name)), name
+        assert "Parameters" not in paper(name)
+    assert paper("mobilenet_v2") == (
+        'Sandler et al. 2018, "MobileNetV2: Inverted Residuals and Linear Bottlenecks", arXiv:1801.04381, table 2.'
+    )
+    assert paper("mlp") == paper("0003") == ""
+
+
 def test_describe_shows_them(cli) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = cli("describe", "resnet20")
     assert code == 0
     assert "Published training (He et al. 2015, section 4.2):" in out
+    assert 'Paper: He et al. 2015, "Deep Residual Learning for Image Recognition", arXiv:1512.03385' in out
     assert "--set training.steps=64000" in out
     assert "32,000 and 48,000 updates" in out
     code, out, _ = cli("describe", "resnet20", "--json")

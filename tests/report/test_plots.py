@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -156,3 +158,18 @@ def test_names_with_dollars_stay_names() -> None:
 
 def test_an_empty_history_draws_an_empty_plot() -> None:
     assert plots.to_svg(plots.learning_curves([]), "k", "nothing").startswith("<svg")
+
+
+def test_notes_of_varied_pictures_stay_under_their_own() -> None:
+    note = "own 43%\nlong sleeves of winter 57%"
+    figure = plots.varied_pictures(
+        np.zeros((2, 8, 8, 3), np.uint8), np.zeros((7, 2, 8, 8, 3), np.uint8), ["a", "b"], [[note] * 2] * 7, "mixup"
+    )
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    boxes = [text.get_window_extent(renderer) for text in figure.texts if text.get_text().startswith("own")]
+    assert len(boxes) == 14
+    for row in (boxes[:7], boxes[7:]):
+        assert all(left.x1 < right.x0 for left, right in pairwise(row))
+        assert row[-1].x1 < figure.bbox.width
+    below = max(box.y0 for box in boxes[:7])
+    assert all(picture.get_window_extent(renderer).y1 < below for picture in figure.axes[8:])

@@ -24,14 +24,16 @@ def run(
     as_json: JsonOption = False,
 ) -> None:
     from orthogon import api
+    from orthogon.models import paper
     from orthogon.models.recipes import RECIPES
     from orthogon.models.weights import PRESETS
 
     description = api.describe(name, project=project)
+    source = paper(name or "")
     published = RECIPES.get(name or "")
     pretrained = [preset for preset in PRESETS.values() if preset.network == name]
     if as_json:
-        told = description.to_dict()
+        told = description.to_dict() | ({"paper": source} if source else {})
         if published:
             told["published"] = asdict(published)
         if pretrained:
@@ -40,6 +42,8 @@ def run(
         return
     out = console()
     out.print(description)
+    if source:
+        out.print(f"\nPaper: {source}", markup=False)
     if published:
         out.print(f"\nPublished training ({published.paper}): {published.also}", markup=False)
         out.print(published.options(), markup=False, soft_wrap=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -91,6 +92,15 @@ def builder(name: str) -> Callable[..., nn.Module]:
     """What makes the network of this name; `NETWORKS` has it."""
     module, _, cls = NETWORKS[name][0].partition(":")
     return getattr(import_module(module), cls)
+
+
+def paper(name: str) -> str:
+    """What the head of a network's file says of its paper; empty where there is none, and for other names."""
+    if name not in NETWORKS:
+        return ""
+    head = import_module(NETWORKS[name][0].partition(":")[0]).__doc__ or ""
+    said = re.search(r"^Papers?: (.*?)(?=^Parameters|^Differs|^Weights|^$)", head, re.DOTALL | re.MULTILINE)
+    return " ".join(said[1].split()) if said else ""
 
 
 def takes_dropout(name: str) -> bool:

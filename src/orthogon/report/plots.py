@@ -109,6 +109,11 @@ def to_png(figure: Figure, path: Path, dpi: int = 144) -> Path:
     return path
 
 
+def _squeezed(line: str, most: int = 20) -> str:
+    half = most // 2
+    return line if len(line) <= most else f"{line[: half - 1]}…{line[-half:]}"
+
+
 def varied_pictures(
     originals: NDArray[np.uint8],
     varied: NDArray[np.uint8],
@@ -122,11 +127,11 @@ def varied_pictures(
         originals: (n, S, S, C), as the network gets them where nothing is varied.
         varied: (epochs, n, S, S, C).
         names: (n,) class of each.
-        notes: (epochs, n) what stands under each, empty for nothing.
+        notes: (epochs, n) up to two lines under each, empty for nothing; a line that is too long loses its middle.
         title: what is done, in words.
     """
     n, columns = len(originals), 1 + len(varied)
-    cell, gap, left, noted = 84, 8, 8, 14 if any(any(row) for row in notes) else 0
+    cell, gap, left, noted = 84, 8, 8, 22 if any(any(row) for row in notes) else 0
     lines = textwrap.wrap(title, 104)
     head = 46 + 14 * len(lines)
     width, height = left + columns * (cell + gap) + 2 * gap, head + n * (cell + 2 * gap + noted + 8) - gap
@@ -150,7 +155,8 @@ def varied_pictures(
                     figure.text(start / width, 1 - (top - 3) / height, heading, fontsize=9, color=MUTED, va="bottom")
                 if column and notes[column - 1][row]:
                     below = 1 - (top + cell + 2) / height
-                    figure.text(start / width, below, notes[column - 1][row], fontsize=7, color=MUTED, va="top")
+                    note = "\n".join(_squeezed(line) for line in notes[column - 1][row].splitlines())
+                    figure.text(start / width, below, note, fontsize=7, color=MUTED, va="top")
     return figure
 
 
