@@ -179,10 +179,10 @@ def test_pictures_are_found_by_as_much_of_their_path_as_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ([["id", "ann"], [99, "a"], ["x", "b"]], r'2 of 2 rows name examples that there are not: "99" .row 2., "x"'),
+        ([["id", "ann"], [99, "a"], ["x", "b"]], r'2 of 2 rows name examples that there are not: "99" .line 2., "x"'),
         (
             [["id", "ann"], [3, "A"]],
-            r'row 2: "A" of annotator "ann" is not one of the 2 classes(.|\n)*Did you mean "a"',
+            r'line 2: "A" of annotator "ann" is not one of the 2 classes(.|\n)*Did you mean "a"',
         ),
         ([["ann"], ["a"]], r"1 rows and no column that names the examples, of which there are 30(.|\n)*column id"),
         ([["id"], [3]], "there is no annotator in it"),

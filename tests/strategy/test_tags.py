@@ -200,7 +200,7 @@ def test_bad_rows_are_named_with_their_line_and_good_ones_are_kept(book, tmp_pat
     ("text", "what"),
     [
         ("", "the file is empty"),
-        ("a,b\n1,2\n", 'there is no column "id" among a, b'),
+        ("a,b\n1,2\n", r'line 1: there is no column "id"\nIt has a, b\.'),
         ("id,x\n100,x\n101,x\n", "2 of its rows are not of this project"),
         ("id,origin,x\n1,else,x\n2,elsewhere,x\n", "2 of its rows are not of this project"),
     ],
@@ -214,6 +214,36 @@ def test_a_file_that_is_none_of_this_project(book, tmp_path, text, what):
     assert book.entries == {}
     with pytest.raises(DataError, match="there is no such file"):
         read_csv(tmp_path / "none.csv", book, allowed(book))
+
+
+def test_a_row_that_stands_there_twice_is_named_and_the_first_one_counts(book, tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,blurry,odd\n3,x,\n4,,x\n3,,x\ninf,x,\n")
+    taken = read_csv(path, book, allowed(book))
+    assert {i: entry.tags for i, entry in book.entries.items()} == {3: ("blurry",), 4: ("odd",)}
+    assert [(each.line, each.what) for each in taken.problems] == [
+        (4, "example 3 stands in line 2 already, and that one counts"), (5, '"inf" is no id of an example'),
+    ]  # fmt: skip
+    assert taken.both == 0
+
+
+def test_columns_that_were_taken_out_take_no_tag_and_no_comment_away(book, tmp_path):
+    book.put(3, ["blurry", "odd"], "a paw")
+    book.put(4, ["odd"])
+    path = tmp_path / "t.csv"
+    write_csv(path, table(book), book)
+
+    def fewer(rows):
+        for row in rows:
+            row.pop("odd"), row.pop("comment")
+            row["blurry"] = ""
+        return list(rows[0])
+
+    rewrite(path, fewer)
+    taken = read_csv(path, book, allowed(book))
+    assert taken.problems == ()
+    assert (book.entries[3].tags, book.entries[3].comment) == (("odd",), "a paw")  # the tick was taken away, no more
+    assert book.entries[4].tags == ("odd",)
 
 
 # -- in the terminal ----------------------------------------------------------------------------------------------

@@ -14,12 +14,13 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from orthogon.data.sheets import read_sheet as read_table
 from orthogon.errors import RunError, UsageError
 from orthogon.run.folder import now, write_text
 
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
     from orthogon.data.examples import Examples
 
 COLUMNS = ("split", "id", "origin", "label", "new_label", "tags", "comment")  # as the report writes them
+ANEW = f"A sheet of labels has {', '.join(COLUMNS[:5])}; write one: orthogon errors --suspects --out relabel.csv"
 
 
 @dataclass(frozen=True)
 class Change:
-    """One row: the example, its label before, and its label after (the same where it was found right)."""
+    """One row: the example, its label before, and its label after (the same where it was found right).
+
+    line: of the sheet it was read from, 0 where it comes from none.
+    """
 
     split: str
     id: int
@@ -40,6 +45,7 @@ class Change:
     new_label: str
     tags: str = ""
     comment: str = ""
+    line: int = field(default=0, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -137,26 +143,26 @@ def read_sheet(path: Path) -> list[Change]:
     """The rows of a relabel.csv, as the report and `orthogon errors --suspects` write it.
 
     Raises:
-        UsageError: no such file, not that format, or a row that lacks what names the example.
+        DataError: no such file, or not that format. UsageError: rows that lack what names their example.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"it cannot be read ({error})", str(path), "Name a relabel.csv, saved as UTF-8.") from None
-    rows = csv.DictReader(io.StringIO(text), delimiter=";" if text.split("\n", 1)[0].count(";") > 3 else ",")
-    missing = [name for name in COLUMNS[:5] if name not in (rows.fieldnames or ())]
-    if missing:
+    sheet = read_table(path, ANEW)
+    sheet.require(COLUMNS[:5], ANEW)
+    place = {name: sheet.column(name) for name in COLUMNS}
+    changes, strange = [], []
+    for line, cells in sheet.rows:
+        values = {name: "" if at is None else cells[at] for name, at in place.items()}
+        number = values["id"].removesuffix(".0")  # a spreadsheet may write 17 as 17.0
+        if number.isascii() and number.isdecimal():
+            changes.append(Change(**{**values, "id": int(number)}, line=line))  # type: ignore[arg-type]
+        else:
+            strange.append(f'line {line}: "{values["id"]}" is no id')
+    if strange:
+        more = f"\n  and {len(strange) - 8} more" if len(strange) > 8 else ""
         raise UsageError(
-            f"the columns {', '.join(missing)} are missing",
+            "rows name no example; nothing was changed:\n  " + "\n  ".join(strange[:8]) + more,
             str(path),
-            f"A relabel.csv has {', '.join(COLUMNS)}; write one: orthogon errors --suspects -o relabel.csv",
+            "Write the numbers that the column id had there at first.",
         )
-    changes = []
-    for line, row in enumerate(rows, start=2):
-        values = {name: (row.get(name) or "").strip() for name in COLUMNS}
-        if not values["id"].isdigit():
-            raise UsageError(f'"{values["id"]}" is no id', f"{path}, row {line}", "Leave the column id as it was.")
-        changes.append(Change(**{**values, "id": int(values["id"])}))  # type: ignore[arg-type]
     return changes
 
 

@@ -8,8 +8,6 @@ the others' (too much by a little, since a few others err), and from the plurali
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orthogon.data.sheets import read_sheet
 from orthogon.errors import DataError, did_you_mean
 from orthogon.metrics.intervals import estimate
 from orthogon.metrics.score import Metric, Scores, with_unit
@@ -200,20 +199,16 @@ def read_annotators(path: Path, examples: Examples, classes: Sequence[str]) -> t
     Raises:
         DataError: the file cannot be read, names examples that do not exist, or holds what is no class.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"the annotators cannot be read ({error})", str(path), "metrics.annotators names a CSV."
-        ) from None
-    rows = list(csv.reader(io.StringIO(text), delimiter=";" if text.split("\n", 1)[0].count(";") else ","))
-    header, body = [name.strip() for name in rows[0]] if rows else [], [row for row in rows[1:] if any(row)]
+    sheet = read_sheet(path, "metrics.annotators names a CSV: a row an example, a column an annotator, a header.")
+    header = sheet.header
+    body = [cells for _, cells in sheet.rows]
+    lines = [line for line, _ in sheet.rows]
     keys = [i for i, name in enumerate(header) if name.casefold() in (*BY_ID, *BY_FILE, *BY_PLACE)]
-    columns = [i for i in range(len(header)) if i not in keys]
+    columns = [i for i, name in enumerate(header) if name and i not in keys]
     if not columns or not body:
         raise DataError("there is no annotator in it", str(path), "A row an example, a column an annotator, a header.")
     if keys:
-        ids = _ids(header[keys[0]].casefold(), [row[keys[0]].strip() for row in body], examples, path)
+        ids = _ids(header[keys[0]].casefold(), [row[keys[0]] for row in body], lines, examples, path)
     elif len(body) == len(examples):
         ids = np.arange(len(body))
     else:
@@ -226,9 +221,8 @@ def read_annotators(path: Path, examples: Examples, classes: Sequence[str]) -> t
     numbers = not classes and examples.targets().dtype == np.float64
     for r, row in enumerate(body):
         for c, column in enumerate(columns):
-            cell = row[column].strip() if column < len(row) else ""
-            if cell:
-                answers[r, c] = _answer(cell, classes, numbers, f"{path}, row {r + 2}", header[column])
+            if row[column]:
+                answers[r, c] = _answer(row[column], classes, numbers, f"{path}, line {lines[r]}", header[column])
     return answers, ids, [header[column] for column in columns]
 
 
@@ -249,22 +243,26 @@ def _answer(cell: str, classes: Sequence[str], numbers: bool, where: str, column
         ) from None
 
 
-def _ids(key: str, cells: Sequence[str], examples: Examples, path: Path) -> Ids:
+def _ids(key: str, cells: Sequence[str], lines: Sequence[int], examples: Examples, path: Path) -> Ids:
     """The example that each row is about."""
+    if key in BY_ID:
+        cells = [cell.removesuffix(".0") for cell in cells]  # a spreadsheet may write 17 as 17.0
     known = _places(key, cells, examples)
     found = np.array([known.get(cell, -1) for cell in cells], np.int64)
     strange = np.flatnonzero(found < 0)
     if len(strange):
-        shown = ", ".join(f'"{cells[row]}" (row {row + 2})' for row in strange[:5])
+        shown = ", ".join(f'"{cells[row]}" (line {lines[row]})' for row in strange[:5])
         raise DataError(
             f"{len(strange):,} of {len(cells):,} rows name examples that there are not: {shown}",
             str(path),
             f"The data holds {len(examples):,} examples; ids count from 0. Is the file about other data?",
         )
     if len(np.unique(found)) < len(found):
-        repeated = next(cells[i] for i in range(len(found)) if (found[:i] == found[i]).any())
+        again = next(i for i in range(len(found)) if (found[:i] == found[i]).any())
         raise DataError(
-            f'"{repeated}" has more than one row', str(path), "Put all annotators of an example in one row."
+            f'"{cells[again]}" has more than one row',
+            f"{path}, line {lines[again]}",
+            "Put all annotators of an example in one row.",
         )
     return found
 

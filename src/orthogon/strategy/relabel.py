@@ -109,11 +109,11 @@ def check(
     split_of = {int(id_): name for name, ids in splits.parts.items() for id_ in ids}
     problems, looked_at = [], []
     seen: set[int] = set()
-    for line, row in enumerate(sheet, start=2):
+    for place_in, row in enumerate(sheet, start=2):
         if not row.new_label:
             continue
         split = row.split.replace("-", "_")
-        where = f"row {line}"
+        where = f"line {row.line or place_in}"
         if row.id >= len(targets):
             problems.append(f"{where}: there is no example {row.id}; the data holds {len(targets):,}")
             continue

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orthogon.data.delimited import head_text
+from orthogon.data.sheets import read_sheet
 from orthogon.errors import DataError, RunError, UsageError, did_you_mean
 from orthogon.run.folder import now, write_json, write_text
 
@@ -35,6 +35,7 @@ SHOWN_COLUMNS = ("id", "origin", "label", "answer", "confidence", "loss")
 LAST_COLUMNS = ("comment", "looked at")
 # Columns that other pages and people write beside ours; "tags" holds several, parted by commas or semicolons.
 ALSO_KNOWN = ("tags", "split", "new_label", "run", "nearest in train")
+ANEW = "Write the file anew and fill it in: orthogon errors --csv tags.csv"
 NO = {"", "0", "no", "n", "false", "-", "–", "none", "nan", "nein", "falsch"}
 
 
@@ -262,42 +263,42 @@ def read_csv(path: Path, book: TagBook, allowed: Mapping[int, str]) -> Taken:
     Raises:
         DataError: no table, no column "id", or a file that belongs to other data.
     """
-    lines, header = _table(path)
-    columns = [" ".join(name.split()) for name in header]
-    lower = [name.casefold() for name in columns]
-    if "id" not in lower:
-        raise DataError(
-            f'there is no column "id" among {", ".join(columns[:8])}',
-            str(path),
-            "Write the file anew and fill it in: orthogon errors --csv tags.csv",
-        )
-    own = {name: lower.index(name) for name in (*SHOWN_COLUMNS, *LAST_COLUMNS, *ALSO_KNOWN) if name in lower}
+    sheet = read_sheet(path, ANEW)
+    sheet.require(("id",), ANEW)
+    own = {
+        name: place
+        for name in (*SHOWN_COLUMNS, *LAST_COLUMNS, *ALSO_KNOWN)
+        if (place := sheet.column(name)) is not None
+    }
     problems: list[Problem] = []
     before = set(book.categories)
     ticked = {}
-    for place, name in enumerate(columns):
+    for place, name in enumerate(sheet.header):
         if name and place not in own.values():
             try:
                 ticked[place] = book.category(name)
             except UsageError as error:
                 problems.append(Problem(1, error.what, error.remedy))
+    without = {*book.categories} - {*ticked.values()}  # columns that were taken out: nothing is said of them
+    line_of: dict[int, int] = {}
     counts = {"rows": 0, "changed": 0, "both": 0}
     strange = 0
-    for line, cells in lines:
-        cells = [cell.strip() for cell in cells] + [""] * (len(columns) - len(cells))
-        if not any(cells):
-            continue
+    for line, cells in sheet.rows:
         said = {name: cells[place] for name, place in own.items()}
-        problem = _problem(line, said, len(cells) - len(columns), allowed)
+        problem = _problem(line, said, len(cells) - len(sheet.header), allowed, line_of)
         if problem is not None:
             strange += problem.what.startswith("example")
             problems.append(problem)
             continue
         id_ = int(float(said["id"]))
+        line_of[id_] = line
         tags = [name for place, name in ticked.items() if cells[place].casefold() not in NO]
         tags += [tag for tag in map(str.strip, re.split(r"[,;]", said.get("tags", ""))) if tag]
         known = book.entries.get(id_)
-        comment, looked = said.get("comment", ""), said.get("looked at", "")
+        if known is not None and "tags" not in said:
+            tags += [tag for tag in known.tags if tag in without]
+        comment = said.get("comment", known.comment if known is not None else "")
+        looked = said.get("looked at", "")
         if not (tags or comment or looked or (known is not None and looked)):
             continue
         if known is not None and known.when != looked:
@@ -316,13 +317,15 @@ def read_csv(path: Path, book: TagBook, allowed: Mapping[int, str]) -> Taken:
         raise DataError(
             f"{strange} of its rows are not of this project, the first: {first.what}",
             f"{path}, line {first.line}",
-            "Read it in the project that wrote it, or write the file anew: orthogon errors --csv tags.csv",
+            f"Read it in the project that wrote it. {ANEW}",
         )
     new = tuple(name for name in book.categories if name not in before)
     return Taken(**counts, new=new, problems=tuple(problems))
 
 
-def _problem(line: int, said: Mapping[str, str], surplus: int, allowed: Mapping[int, str]) -> Problem | None:
+def _problem(
+    line: int, said: Mapping[str, str], surplus: int, allowed: Mapping[int, str], line_of: Mapping[int, int]
+) -> Problem | None:
     if surplus > 0:
         return Problem(
             line,
@@ -333,7 +336,7 @@ def _problem(line: int, said: Mapping[str, str], surplus: int, allowed: Mapping[
         id_ = float(said["id"])  # a spreadsheet may write 17 as 17.0
         if id_ != int(id_):
             raise ValueError
-    except ValueError:
+    except (ValueError, OverflowError):
         return Problem(
             line, f'"{said["id"]}" is no id of an example', "Write the number that the file had there at first."
         )
@@ -344,6 +347,12 @@ def _problem(line: int, said: Mapping[str, str], surplus: int, allowed: Mapping[
             f"example {id_} is none that is looked at in this project",
             "Take the row out, or write the number that the file had there at first.",
         )
+    if id_ in line_of:
+        return Problem(
+            line,
+            f"example {id_} stands in line {line_of[id_]} already, and that one counts",
+            "Put what both rows say into one, and take the other out.",
+        )
     origin = said.get("origin", "")
     if origin and origin != allowed[id_]:
         return Problem(
@@ -352,32 +361,3 @@ def _problem(line: int, said: Mapping[str, str], surplus: int, allowed: Mapping[
             "Rows may be sorted, but each cell must move with its row: write the file anew and fill it in.",
         )
     return None
-
-
-def _table(path: Path) -> tuple[list[tuple[int, list[str]]], list[str]]:
-    """(line, cells) of each row, and the header; comma, semicolon or tab, as the spreadsheet program likes.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    if not path.is_file():
-        raise DataError("there is no such file", str(path), "Write one: orthogon errors --csv tags.csv")
-    if not path.stat().st_size:
-        raise DataError("the file is empty", str(path), "Write it anew: orthogon errors --csv tags.csv")
-    _, encoding = head_text(path)
-    text = path.read_bytes().decode(encoding, errors="replace").removeprefix("\ufeff")
-    skip = 0
-    if text.startswith("sep="):
-        text, skip = text.partition("\n")[2], 1
-    head = text.splitlines()[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count))
-    rows, line = [], 1 + skip
-    try:
-        for cells in reader:
-            rows.append((line, cells))
-            line = reader.line_num + 1 + skip
-    except csv.Error as error:
-        raise DataError(
-            str(error), f"{path}, line {line}", "Look for a quotation mark that is never closed."
-        ) from error
-    return rows[1:], rows[0][1]
