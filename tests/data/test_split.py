@@ -519,16 +519,21 @@ def test_differ_finds_a_shift_and_keeps_quiet_about_its_clean_twin() -> None:
     b["age"] += 3
     (found,) = differ(a, b)
     assert (found.column, found.test) == ("age", "Kolmogorov-Smirnov")
-    assert re.fullmatch(r"median 39\.\d+ against 42\.\d+", found.detail)
+    assert re.fullmatch(r"median 39\.\d+ in train, 42\.\d+ in dev", found.says("train", "dev"))
     b["sex"] = rng.choice(["f", "m"], 1000, p=[0.7, 0.3])
-    assert {each.column for each in differ(a, b)} == {"age", "sex"}
+    both = {each.column: each for each in differ(a, b)}
+    assert set(both) == {"age", "sex"}
+    said = both["sex"].says("train", "dev")
+    assert re.fullmatch(r'(49|50|51)\.\d % of train are "f", (6[89]|7[0-2])\.\d % of dev', said) or re.fullmatch(
+        r'(49|50|51)\.\d % of train are "m", (2[89]|3[0-2])\.\d % of dev', said
+    )
 
 
 def test_differ_shows_dates_as_dates() -> None:
     days = np.datetime64("2024-01-01") + np.arange(400)
     gap = np.array([np.datetime64("NaT")])
     (found,) = differ({"when": np.concatenate([days[:301], gap])}, {"when": days[301:]})
-    assert found.detail == "median 2024-05-30 against 2024-12-16"
+    assert found.says("dev", "test") == "median 2024-05-30 in dev, 2024-12-16 in test"
 
 
 def test_differ_gives_about_one_false_alarm_in_a_hundred_pairs() -> None:

@@ -763,15 +763,15 @@ def parts_differ(data: _Data) -> Iterator[Finding]:
         yield Finding(
             f"parts-differ-{a}-{b}",
             "note" if other else "warning",
-            f"{a} and {b} differ more than chance allows in {_named(different)}.",
+            f"{a} and {b} differ more than chance allows in {_named(different, a, b)}.",
             len(different),
             (),
             remedy,
         )
 
 
-def _named(different: Sequence[Difference]) -> str:
-    shown = "; ".join(f"{each.column} ({each.detail})" for each in different[:3])
+def _named(different: Sequence[Difference], a: str, b: str) -> str:
+    shown = "; ".join(f"{each.column} ({each.says(a, b)})" for each in different[:3])
     return shown + (f"; and {len(different) - 3} more" if len(different) > 3 else "")
 
 

@@ -635,14 +635,21 @@ class Difference:
     """A column whose distribution differs between two samples.
 
     distance: 0..1; the largest gap between distribution functions (numbers) or total variation (categories).
-    p: two-sided, before correction. detail: what differs most, in words.
+    p: two-sided, before correction. of: what of it differs most: "median", or a level. values: of it in both, in words.
     """
 
     column: str
     test: Literal["Kolmogorov-Smirnov", "chi-square"]
     distance: float
     p: float
-    detail: str
+    of: str
+    values: tuple[str, str]
+
+    def says(self, a: str, b: str) -> str:
+        """What differs most between the parts of these names: 'median 39 in train, 42 in dev'."""
+        if self.test == "Kolmogorov-Smirnov":
+            return f"{self.of} {self.values[0]} in {a}, {self.values[1]} in {b}"
+        return f'{self.values[0]} of {a} are "{self.of}", {self.values[1]} of {b}'
 
 
 def differ(
@@ -675,8 +682,8 @@ def _compare(name: str, x: NDArray[Any], y: NDArray[Any]) -> Difference | None:
             x, y = (part.astype("datetime64[ms]").astype(np.int64) for part in (x, y))
         result = ks_2samp(x, y, method="asymp")
         middle = [np.datetime64(int(m), "ms").astype("M8[D]") if dates else f"{m:.4g}" for m in map(np.median, (x, y))]
-        detail = f"median {middle[0]} against {middle[1]}"
-        return Difference(name, "Kolmogorov-Smirnov", float(result.statistic), float(result.pvalue), detail)
+        values = (str(middle[0]), str(middle[1]))
+        return Difference(name, "Kolmogorov-Smirnov", float(result.statistic), float(result.pvalue), "median", values)
 
     codes, levels = pd.factorize(np.concatenate([x.astype(object), y.astype(object)]), use_na_sentinel=False)
     counts = np.stack([np.bincount(part, minlength=len(levels)) for part in (codes[: len(x)], codes[len(x) :])])
@@ -684,7 +691,7 @@ def _compare(name: str, x: NDArray[Any], y: NDArray[Any]) -> Difference | None:
         return None
     shares = counts / counts.sum(axis=1, keepdims=True)
     most = int(np.argmax(np.abs(shares[0] - shares[1])))
-    detail = f'"{levels[most]}": {shares[0, most]:.1%} against {shares[1, most]:.1%}'
+    level, values = str(levels[most]), (f"{100 * shares[0, most]:.1f} %", f"{100 * shares[1, most]:.1f} %")
     # Pool levels with fewer than 5 expected, where chi-square does not hold, and those beyond the 50 most frequent.
     total = counts.sum(axis=0)
     rare = total * counts.sum(axis=1).min() / total.sum() < 5
@@ -695,4 +702,4 @@ def _compare(name: str, x: NDArray[Any], y: NDArray[Any]) -> Difference | None:
         return None
     p = float(chi2_contingency(pooled, correction=False).pvalue)
     shares = pooled / pooled.sum(axis=1, keepdims=True)
-    return Difference(name, "chi-square", float(np.abs(shares[0] - shares[1]).sum() / 2), p, detail)
+    return Difference(name, "chi-square", float(np.abs(shares[0] - shares[1]).sum() / 2), p, level, values)

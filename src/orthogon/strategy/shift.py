@@ -214,7 +214,7 @@ class Shift(Shown):
         if self.traits:
             table = Table(box=None, pad_edge=False, header_style="bold")
             table.add_column("differs", overflow="fold")
-            for heading in ("train against dev", "distance"):
+            for heading in ("in what", "distance"):
                 table.add_column(heading, no_wrap=heading == "distance")
             table.add_column("")
             for each in self.traits[:8]:
@@ -303,11 +303,11 @@ def _described(
         counts = [np.histogram(np.clip(side, edges[0], edges[-1]), edges)[0] / len(side) for side in (a, b)]
         shown |= {"above": delong(b, a)[0], "edges": tuple(map(float, edges))}
         middle = [_trait_text(float(np.median(side)), ours.unit) for side in (a, b)]
-        detail = f"median {middle[0]} against {middle[1]}"
+        detail = f"median {middle[0]} in train, {middle[1]} in dev"
         if middle[0] == middle[1]:
             spread = [np.percentile(side, [10, 90]) for side in (a, b)]
             texts = [" to ".join(_trait_text(float(v), ours.unit) for v in each) for each in spread]
-            detail = f"middle 80 % {texts[0]} against {texts[1]}"
+            detail = f"middle 80 % {texts[0]} in train, {texts[1]} in dev"
     else:
         names = [np.array(["unknown" if v is None else str(v) for v in side]) for side in (x, y)]
         every = np.unique(np.concatenate(names))
@@ -316,7 +316,7 @@ def _described(
         unusual = np.isin(names[1], every[shares[1] > 2 * shares[0]])
         counts = [side[moved] for side in shares]
         shown |= {"levels": tuple(str(every[k]) for k in moved)}
-        detail = found.detail
+        detail = found.says("train", "dev")
     shown |= {"reference": tuple(map(float, counts[0])), "target": tuple(map(float, counts[1]))}
     shown |= _cost(unusual, scores, metric)
     return TraitShift(
@@ -482,7 +482,8 @@ def compare_answers(
     tests = differ(a, b, level=1.0, least=0.0)
     real = differ(a, b, least=SMALLEST_DISTANCE)
     p = min(1.0, min((each.p for each in tests), default=1.0) * max(1, len(a)))
-    detail = "; ".join(f"{each.column}: {each.detail}" for each in real[:2])
+    name = "train" if seen else "train-dev"
+    detail = "; ".join(f"{each.column}: {each.says(name, 'dev')}" for each in real[:2])
     shares: dict[str, Any] = {}
     if classes:
         pairs = {"reference": reference.values["answer"], "target": target.values["answer"]}
