@@ -31,7 +31,16 @@ def test_numbers_have_three_figures(value: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (0.0174, "1.7"), (1.0, "100"), (0.999, "99.9"), (0.0005, "0.05"), (-0.03, "−3.0"), (0.9999, "100")],
+    [
+        (0.0, "0"),
+        (0.0174, "1.7"),
+        (1.0, "100"),
+        (0.999, "99.9"),
+        (0.0005, "0.05"),
+        (-0.03, "−3.0"),
+        (0.9999, "100"),
+        (2e-5, "0"),
+    ],
 )
 def test_shares_are_written_as_percent(value: float, text: str) -> None:
     assert words.share(value) == text

@@ -133,7 +133,7 @@ def test_each_gate_refuses_by_its_name():
     assert label_noise(probs, labels).known
     assert "too few" in label_noise(probs[:99], labels[:99]).why
     guess = np.random.default_rng(1).random((1000, 4))
-    assert "is no judge of labels" in label_noise(guess, labels).why
+    assert "no judge of labels" in label_noise(guess, labels).why
     unsure = probs.copy()
     unsure[:, 0] += np.where(probs.argmax(1) == labels, 0.0, 0.8)  # it doubts just where it is wrong
     noise = label_noise(unsure, labels)

@@ -176,11 +176,11 @@ def test_every_bad_row_is_told_at_once_and_nothing_is_changed():
         )
     said = str(told.value)
     assert "5 rows cannot be used; nothing was changed" in said
-    assert "row 2: there is no example 99; the data holds 10" in said
-    assert 'row 3: example 4 is in dev, not in "test"' in said
-    assert 'row 4: example 4 is labelled "a" today, not "b"' in said
-    assert 'row 5: "A" is not one of the 2 classes. Did you mean "a"?' in said
-    assert "row 6: example 6 stands there twice" in said
+    assert "line 2: there is no example 99; the data holds 10" in said
+    assert 'line 3: example 4 is in dev, not in "test"' in said
+    assert 'line 4: example 4 is labelled "a" today, not "b"' in said
+    assert 'line 5: "A" is not one of the 2 classes. Did you mean "a"?' in said
+    assert "line 6: example 6 stands there twice" in said
     with pytest.raises(UsageError, match=r"no row has a new label(.|\n)*repeat the label where it is right"):
         Board().check(("dev", 4, "a", ""))
 

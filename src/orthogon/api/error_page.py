@@ -67,7 +67,7 @@ def leak_cases(run: KnownRun, leaks: Leaks, k: int = 12) -> list[tuple[Case, Cas
     pairs = [pair for each in leaks.found for pair in each.pairs[:k] if pair.dev in looked][:k]
     if not pairs:
         return []
-    train = _of_train(run, np.unique([pair.train for pair in pairs]))
+    train = of_train(run, np.unique([pair.train for pair in pairs]))
     dev = run.cards([pair.dev for pair in pairs])
     return [(case, train[pair.train]) for case, pair in zip(dev, pairs, strict=True)]
 
@@ -78,14 +78,14 @@ def _neighbours(run: KnownRun, ids: NDArray[np.int64]) -> dict[int, list[Neighbo
         return {}
     examples, splits = run.data()
     near, distances = error_analysis.neighbours(run.task(), run.network(), examples, ids, splits["train"])
-    shown = _of_train(run, np.unique(near))
+    shown = of_train(run, np.unique(near))
     return {
         int(id_): [Neighbour(shown[n], d / max(far[0], 1e-12)) for n, d in zip(these, far, strict=True)]
         for id_, these, far in zip(ids, near.tolist(), distances.tolist(), strict=True)
     }
 
 
-def _of_train(run: KnownRun, ids: NDArray[np.int64]) -> dict[int, Case]:
+def of_train(run: KnownRun, ids: NDArray[np.int64]) -> dict[int, Case]:
     """Examples of train as cards, answered anew."""
     answers = run.task().answers(run.network(), run.data()[0].take(ids), ids)
     return {case.id: case for case in run.cards(ids, "train", answers)}

@@ -10,6 +10,7 @@ from orthogon.api.advise import advise
 from orthogon.api.error_page import leak_cases
 from orthogon.api.figures import error_of, figure_of
 from orthogon.api.known import near
+from orthogon.api.suspects import suspect_cases
 from orthogon.metrics.intervals import interval
 from orthogon.project.by_hand import in_words
 from orthogon.report.data import BaselineFigure, Measure, ReportData
@@ -19,6 +20,7 @@ from orthogon.strategy import mistakes
 from orthogon.strategy.curve import LearningCurve
 from orthogon.strategy.diagnosis import MATERIAL, MISMATCH, UNSPLIT
 from orthogon.strategy.general import general_table
+from orthogon.strategy.label_study import LabelStudy
 from orthogon.strategy.leaks import Leaks
 from orthogon.strategy.shift import Shift
 from orthogon.strategy.slices import Slices
@@ -93,6 +95,9 @@ def report_of(run: KnownRun, examples: bool = True) -> ReportData:
         pairs=leak_cases(run, leaks) if has_data and leaks is not None else [],
         shift=_shift_shown(run),
         growth=[curve for by in ("data", "width") if (curve := run.kept(LearningCurve, by)) is not None],
+        labels=run.kept(LabelStudy),
+        suspects=suspect_cases(run) if examples else {},
+        people=run.people() if run.config["metrics"].get("annotators") is not None and has_data else None,
     )
 
 

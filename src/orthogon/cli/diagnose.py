@@ -70,7 +70,7 @@ def run(
         if width_curve:
             studies["width_curve"] = made.curve("width", workers, listen=progress)
     diagnosis = made.diagnose()
-    if curve or width_curve or probe:
+    if studies:
         made.write_report()
     reached = {title: studies[title].reach(reach) for title in ("curve", "width_curve") if title in studies and reach}
     if as_json:

@@ -162,6 +162,8 @@ def _say_halves(chosen: Run) -> None:
 
 def _suspects(chosen: Run, k: int, sheet: str | None, as_json: bool) -> None:
     """The labels that are suspect, and the sheet on which they are reviewed."""
+    from orthogon.api.suspects import suspect_cases
+    from orthogon.report.terminal import suspects
     from orthogon.strategy.label_study import LabelStudy
 
     found, out = chosen.kept(LabelStudy), console()
@@ -172,10 +174,16 @@ def _suspects(chosen: Run, k: int, sheet: str | None, as_json: bool) -> None:
     if found is None:
         out.print("The labels were not studied yet: orthogon diagnose --labels")
     else:
+        cases = suspect_cases(chosen, k)
         for part in ("train", "dev"):
-            if any(each.split == part for each in found.suspects):
-                out.print(found.table(k, part))
-                out.print()
+            some = [each for each in found.suspects if each.split == part]
+            if not some:
+                continue
+            shown = [(each, cases[part, each.id]) for each in some if (part, each.id) in cases]
+            of = " of the part that is looked at" if part == "dev" and len(shown) < min(k, len(some)) else ""
+            out.print(f"Suspect labels of {part}{of}, the first {len(shown) or min(k, len(some))}", style="bold")
+            out.print(suspects(shown) if shown else found.table(k, part))
+            out.print()
         for line in found.sentences():
             out.print(line)
     if written is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from orthogon.cli.keys import END, Keys
 from orthogon.cli.screen import console
 
 if TYPE_CHECKING:
@@ -24,17 +25,21 @@ def tag(chosen: Run, sample: int) -> None:
         out.print(f"All {len(session.ids)} have been looked at; more of them: orthogon errors --tag --sample 200")
         return
     note = ""
-    while not session.over:
-        _draw(chosen, session, note)
-        note = ""
-        wanted = session.press(_key())
-        if wanted is None:
-            continue
-        text = _line("new kind of mistake: " if wanted == "category" else "comment: ")
-        try:
-            session.name(text) if wanted == "category" else session.write(text)
-        except UsageError as error:
-            note = str(error)
+    with Keys() as keys:
+        while not session.over:
+            try:
+                _draw(chosen, session, note)
+                wanted = session.press(keys.key())
+            except KeyboardInterrupt:  # while the card was drawn
+                wanted = session.press(END)
+            note = ""
+            if wanted is None:
+                continue
+            text = keys.line("new kind of mistake: " if wanted == "category" else "comment: ")
+            try:
+                session.name(text) if wanted == "category" else session.write(text)
+            except UsageError as error:
+                note = str(error)
     out.print(f"\n{session.looked_at} of {len(session.ids)} looked at, kept in {session.book.path}")
 
 
@@ -66,28 +71,3 @@ def _draw(chosen: Run, session: Any, note: str) -> None:
     )
     if note:
         out.print(Text(note, "yellow"))
-
-
-def _key() -> str:
-    """One key; where no terminal is attached, the next character of the input."""
-    import sys
-
-    if not sys.stdin.isatty():
-        return sys.stdin.read(1)
-    import click
-
-    try:
-        return click.getchar()
-    except (KeyboardInterrupt, EOFError):
-        return ""
-
-
-def _line(prompt: str) -> str:
-    import sys
-
-    if not sys.stdin.isatty():
-        return sys.stdin.readline()
-    try:
-        return input(prompt)
-    except (KeyboardInterrupt, EOFError):
-        return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from orthogon.report import words
 
 if TYPE_CHECKING:
-    from orthogon.strategy.diagnosis import Diagnosis, Gap
+    from orthogon.strategy.diagnosis import Diagnosis, Gap, Rung
 
 RUNG_NAMES = {
     "floor": "Floor",
@@ -91,8 +91,12 @@ def bars(values: Sequence[Value], unit: str, signed: bool = False, cap: float = 
     return rows
 
 
-def ladder(diagnosis: Diagnosis, unit: str) -> list[Bar]:
-    """The error ladder: a bar for each rung and, above it, the piece that it adds to the rung before."""
+def ladder(diagnosis: Diagnosis, unit: str, bracket: tuple[float, float] | None = None) -> list[Bar]:
+    """The error ladder: a bar for each rung and, above it, the piece that it adds to the rung before.
+
+    Args:
+        bracket: between what and what the least possible error lies, where that was studied.
+    """
     value = {rung.name: rung.value for rung in diagnosis.rungs}
     tops = [x for rung in diagnosis.rungs for x in (rung.value, rung.high) if math.isfinite(x)]
     span = max(tops, default=0.0) or 1.0
@@ -123,21 +127,36 @@ def ladder(diagnosis: Diagnosis, unit: str) -> list[Bar]:
                 )
             )
         floor = rung.name == "floor"
-        reach = math.isfinite(rung.low) and math.isfinite(rung.high) and rung.low < rung.high
+        low, high = rung.low, rung.high
+        reach = math.isfinite(low) and math.isfinite(high) and low < high
+        drawn = reach
+        if floor and not reach and bracket is not None:  # nobody measured people: what the labels tell
+            low, high = bracket[0], min(bracket[1], span)
+            drawn = low < high
         rows.append(
             Bar(
                 "Human level" if floor and rung.source == "given" else RUNG_NAMES.get(rung.name, rung.name),
                 words.error(rung.value, unit),
                 words.span(rung.low, rung.high, unit) if reach else "",
-                note=f"{rung.n:,}" if rung.n else rung.source if floor else "",
+                note=_floor_note(rung, unit, bracket) if floor else f"{rung.n:,}" if rung.n else "",
                 tone="rung floor" if floor else "rung",
                 word=rung.name.replace("_", "-"),
                 width=at(rung.value),
-                reach_left=at(rung.low) if reach else 0.0,
-                reach_width=round(at(rung.high) - at(rung.low), 2) if reach else None,
+                reach_left=at(low) if drawn else 0.0,
+                reach_width=round(at(high) - at(low), 2) if drawn else None,
             )
         )
     return rows
+
+
+def _floor_note(rung: Rung, unit: str, bracket: tuple[float, float] | None) -> str:
+    """Where the floor comes from, and between what it lies where that was studied."""
+    source = {"assumed": "assumed", "measured": "wrong labels"}.get(rung.source, "given")
+    if rung.source != "assumed" and rung.n:
+        source = f"{rung.n:,}" if rung.source == "given" else f"{source}, {rung.n:,}"
+    if bracket is None:
+        return source
+    return f"{source}; at least {words.error(bracket[0], unit)}, at most {words.error(bracket[1], unit)}"
 
 
 def _verdict(gap: Gap) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:  # types alone: a report is drawn without loading torch
     from orthogon.strategy.ceilings import Ceilings
     from orthogon.strategy.curve import LearningCurve
     from orthogon.strategy.diagnosis import Diagnosis, Rung
+    from orthogon.strategy.human import People
+    from orthogon.strategy.label_study import LabelStudy
     from orthogon.strategy.leaks import Leaks
     from orthogon.strategy.mistakes import Mistakes
     from orthogon.strategy.slices import Slices
@@ -86,6 +88,8 @@ class ReportData:
         halves: which part of dev is looked at, one sentence; with a warning where the system was fitted to it.
         ceilings, slices, leaks: what tags, groups that fail together and copies of train tell, where they were studied.
         strips: of each slice some of its examples. pairs: of leaks an example of dev and the one of train.
+        labels: what was found of the labels, where they were studied. suspects: (split, id) -> those that may be looked
+            at. people: what annotators reach, where they are named.
         examples: False leaves the user's pictures, rows, strings and places in their files out.
     """
 
@@ -127,6 +131,9 @@ class ReportData:
     leaks: Leaks | None = None
     strips: Sequence[Sequence[Case]] = ()
     pairs: Sequence[tuple[Case, Case]] = ()
+    labels: LabelStudy | None = None
+    suspects: Mapping[tuple[str, int], Case] = field(default_factory=dict)
+    people: People | None = None
 
     @property
     def error_title(self) -> str:

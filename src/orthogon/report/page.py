@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from markupsafe import Markup, escape
 
-from orthogon.report import growth, pictures, plots, shift, words
+from orthogon.report import growth, labels, pictures, plots, shift, words
 from orthogon.report.bars import Bar, Value, bars, ladder
 from orthogon.report.data import Case, Figure, ReportData
 from orthogon.report.error_parts import ceilings_shown, leaks_shown, slices_shown
 from orthogon.report.render import TAKE, clip, flatten, render
 from orthogon.report.timeline import timeline
+from orthogon.report.unstudied import unstudied
 from orthogon.run.folder import write_text
 
 if TYPE_CHECKING:
@@ -40,10 +41,16 @@ def page(data: ReportData) -> str:
     """The whole report as HTML, at most 3 MiB. Parts that `data` lacks leave their sections out."""
     mistakes = data.mistakes
     unit = data.measure.unit
+    bracket = labels.bracket(data.diagnosis, data.labels)
     shown = {
         "short": _short(data),
-        "ladder": ladder(data.diagnosis, unit) if data.diagnosis else [],
+        "ladder": ladder(data.diagnosis, unit, (bracket.low, bracket.high) if bracket else None)
+        if data.diagnosis
+        else [],
+        "floor": labels.floor_shown(data.labels, data.people),
         "why": _why(data),
+        "unstudied": unstudied(data),
+        "suspects": labels.section(data.labels, data.suspects, data.examples),
         "steps": _steps(data),
         "baselines": _baselines(data),
         "figures": _figures(data),
@@ -78,7 +85,7 @@ def page(data: ReportData) -> str:
         "looks": looks,
         "looks_note": _looks_note(looks),
         "wide_looks": any(card["kind"] == "strings" for card in looks),
-        "labels": list(data.class_names)[:1000],
+        "class_names": list(data.class_names)[:1000],
     }
     shown |= {
         "data": data,
@@ -91,7 +98,7 @@ def page(data: ReportData) -> str:
         "version": data.info.get("versions", {}).get("orthogon", "") if data.info else "",
         "sections": [(id, name) for id, name, there in _contents(shown, data) if there],
     }
-    return render("page.html", shown)
+    return render("page.html", shown, local=data.examples)
 
 
 def write(data: ReportData, path: Path) -> Path:
@@ -117,6 +124,7 @@ def _contents(shown: Mapping[str, Any], data: ReportData) -> list[tuple[str, str
         ("tags", "Tags", s["ceilings"]),
         ("groups", "Groups", s["slices"]),
         ("leaks", "Leaks", s["leaks"]),
+        ("suspects", "Labels", s["suspects"]),
         ("looks", "What it looks at", s["importances"] or s["looks"]),
         ("shift", "Train and dev", s["shift"]),
         ("data", "Data", s["sizes"] or s["findings"]),
@@ -185,6 +193,8 @@ def _short(data: ReportData) -> list[dict[str, Any]]:
                 "command": "",
             }
         )
+    for tile in tiles:  # a figure and its sign stay on one line
+        tile["lines"] = [line.replace(" %", "\N{NO-BREAK SPACE}%") for line in tile["lines"]]
     return tiles
 
 
@@ -277,7 +287,9 @@ def _figures(data: ReportData) -> dict[str, Any] | None:
     for name, row in data.figures.items():
         unit = data.units.get(name, "")
         cells = [row.get(split, Figure(math.nan)) for split in splits]
-        rows.append((name, [(words.error(c.value, unit), words.span(c.low, c.high, unit)) for c in cells]))
+        rows.append(
+            (name, words.metric(name), [(words.error(c.value, unit), words.span(c.low, c.high, unit)) for c in cells])
+        )
     return {"splits": [split.replace("_", "-") for split in splits], "rows": rows}
 
 
@@ -459,6 +471,7 @@ def card_shown(
         "id": case.id,
         "split": case.split.replace("_", "-"),
         "origin": card.title,
+        "place": words.place(card.title),
         "truth": clip(card.truth),
         "answer": clip(card.answer),
         "answer_short": clip(card.answer, 24),
@@ -541,7 +554,8 @@ def _cases_note(cases: Sequence[Mapping[str, Any]]) -> str:
         return ""
     return (
         f"{words.count(len(cases), 'example')}, the most costly first. Is a label wrong, or do several have something "
-        "in common? Mark it, and download the marks as relabel.csv; they stay in this browser."
+        "in common? Mark it, and download the marks as relabel.csv; they stay in this browser. Tags are read back by "
+        "orthogon errors --read relabel.csv; labels of dev and test are corrected together, from a list of their own."
     )
 
 

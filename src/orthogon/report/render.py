@@ -12,15 +12,19 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from orthogon.report import words
+from orthogon.report import docs, words
 
 HERE = Path(__file__).parent
 MAX_TEXT = 400  # characters of one value
 TAKE = "orthogon next --take {}"
 
 
-def render(template: str, shown: Mapping[str, Any]) -> str:
-    """A template filled in: every text escaped, style and script inside, and the script alone allowed to run."""
+def render(template: str, shown: Mapping[str, Any], local: bool = True) -> str:
+    """A template filled in: every text escaped, style and script inside, and the script alone allowed to run.
+
+    Args:
+        local: words may link to documentation on this machine.
+    """
     environment = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -28,13 +32,14 @@ def render(template: str, shown: Mapping[str, Any]) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     environment.globals |= {
         "explained": words.EXPLAINED,
+        "told_at": {word: docs.address(word, local) for word in words.EXPLAINED},
         "style": Markup((HERE / "style.css").read_text(encoding="utf-8")),
         "script": Markup(script),
         "script_hash": f"sha256-{digest}",
     }
     first = environment.get_template(template).render(**shown, used=[])
     # The glossary lists the words that the page explains; which ones, only the drawn page knows.
-    used = [word for word, text in words.EXPLAINED.items() if f'role="tooltip">{escape(text)}<' in first]
+    used = [word for word in words.EXPLAINED if f'data-word="{escape(word)}"' in first]
     return environment.get_template(template).render(**shown, used=used).lstrip()
 
 

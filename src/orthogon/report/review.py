@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
-from orthogon.report import pictures
+from orthogon.report import pictures, words
 from orthogon.report.data import Case
 from orthogon.report.render import clip, render
 
@@ -58,6 +58,7 @@ def _card(case: Case, picture: pictures.Picture | None, comment: str) -> dict[st
         "id": case.id,
         "split": case.split.replace("_", "-"),
         "origin": card.title,
+        "place": words.place(card.title),
         "truth": card.truth,
         "picture": picture,
         "text": clip(card.text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from orthogon.report.render import TAKE, clip
 
 if TYPE_CHECKING:
     from orthogon.strategy.advice import Step
+    from orthogon.strategy.label_study import Suspect
     from orthogon.tasks.task import Card, TargetShown
 
 MISTAKES = 5
@@ -94,6 +96,20 @@ def cards(cases: Sequence[Case], targets: int | None = None) -> RenderableType:
     return _strings(cases) if kind == "strings" else Rows(cases, targets)
 
 
+def suspects(named: Sequence[tuple[Suspect, Case]]) -> RenderableType:
+    """Suspect labels: each example, its label, and what networks take it for that did not learn it."""
+    cases = [
+        Case(
+            replace(case.card, answer=each.suggestion, truth=each.label, confidence=each.confidence, targets=()),
+            case.id,
+            case.split,
+        )
+        for each, case in named
+    ]
+    kind = cases[0].card.kind if cases else ""
+    return Rows(cases, headings=("looks like", "label")) if kind == "row" else cards(cases)
+
+
 def alone(case: Case) -> RenderableType:
     """One example as large as a terminal allows: for looking at it, not for a list."""
     card = case.card
@@ -130,9 +146,12 @@ class Rows:
     Of several targets, those that differ stand below one another.
     """
 
-    def __init__(self, cases: Sequence[Case], targets: int | None = None) -> None:
+    def __init__(
+        self, cases: Sequence[Case], targets: int | None = None, headings: tuple[str, str] = ("answer", "truth")
+    ) -> None:
         self.cases = cases
         self.targets = targets
+        self.headings = headings
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         for columns, width in COLUMNS_SHOWN:
@@ -146,7 +165,7 @@ class Rows:
         sure = any(_sure(case.card) or any(map(_sure, case.card.targets)) for case in self.cases)
         shown = list(self.cases[0].card.fields)[:columns]
         table = Table(box=None, pad_edge=False, header_style="dim")
-        for name in (*(["target"] if several else []), "answer", "truth", *(["sure"] if sure else []), *shown, "where"):
+        for name in (*(["target"] if several else []), *self.headings, *(["sure"] if sure else []), *shown, "where"):
             table.add_column(Text(clip(name, width)), overflow="ellipsis", no_wrap=True)
         for case in self.cases:
             card = case.card

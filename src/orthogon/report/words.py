@@ -47,7 +47,42 @@ EXPLAINED = {
     "expected gain": "What this step may bring: its gap times the share of it that such steps closed before.",
     "at most": "The whole gap that a step aims at: no step can bring more.",
     "orthogonal": "A knob that moves the gap it aims at, and no other.",
+    "label noise": "Wrong labels in the data: no training gets below the error that they make.",
+    "human level": "The error of the best people on the same examples.",
+    "annotator": "A person who labelled examples; a panel's majority counts as one.",
+    "suspect": "A label that networks doubt which did not learn it; a person decides.",
+    "margin": "How far the label stayed ahead of every other class while it was learned; below 0 it stayed behind.",
+    "out of fold": "Answered by a network that was trained without this example.",
+    "error rate": "The share of answers that are wrong.",
+    "accuracy": "The share of answers that are right.",
+    "cost-weighted error": "The share of wrong answers, each counted by the cost that its class was given.",
+    "log-loss": "How surprised the system is by the truth; to be sure and wrong costs much.",
+    "Brier score": "The squared distance of the probabilities from the truth; 0 is perfect.",
+    "calibration error": "How far confidence lies from the share that is right, on average.",
+    "area under ROC": "The chance that an example of the class is ranked above one of another; 50 % is chance.",
+    "average precision": "Precision, averaged while the threshold is lowered until all of the class is found.",
+    "mean average precision": "Average precision of each label, averaged over labels.",
+    "precision": "Of those that it calls so, the share that is so.",
+    "recall": "Of those that are so, the share that it finds.",
+    "F1": "Precision and recall joined; it is high only where both are.",
+    "share of wrong labels": "Of all yes/no labels of all examples, the share that is wrong.",
+    "units with all labels right": "The share of examples of which every label is right.",
+    "root mean squared error": "How far answers lie from the truth, large misses counted more than in proportion.",
+    "mean absolute error": "How far answers lie from the truth, on average.",
+    "R²": "The share of the variation that is explained; 0 is no better than the mean, 1 is perfect.",
+    "strings not exactly right": "The share of answers with any symbol wrong.",
+    "exact match": "The share of answers that are right in every symbol.",
+    "character error rate": "Edits that turn the answers into the truth, for each symbol of the truth.",
+    "normalised edit distance": "Edits that turn the answer into the truth, by the longer of both, averaged.",
 }
+
+_ORDER = list(EXPLAINED)
+METRICS = tuple(_ORDER[_ORDER.index("error rate") :])  # explained by the beginning of their titles
+
+
+def metric(title: str) -> str:
+    """The word that explains a metric of this title ("F1 of \"yes\"", "error rate, income"); empty without one."""
+    return max((word for word in METRICS if title.startswith(word)), key=len, default="")
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -71,6 +106,8 @@ def share(value: float) -> str:
     percent = 100 * value
     if abs(percent) >= 99.95 or percent == 0:
         return f"{percent:.0f}".replace("-", "−")
+    if abs(percent) < 0.005:
+        return "0"
     return (f"{percent:.2f}" if abs(percent) < 0.095 else f"{percent:.1f}").replace("-", "−")
 
 
@@ -117,6 +154,13 @@ def seconds(value: float) -> str:
     if value < 120:
         return f"{value:.0f} s"
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def place(title: str) -> str:
+    """Where an example lies, as short as tells: the file in its folder, the row of its file."""
+    path, comma, row = title.partition(", ")
+    parts = path.replace("\\", "/").split("/")
+    return "/".join(parts[-1 if comma else -2 :]) + comma + row
 
 
 def about(n: int) -> str:

@@ -693,9 +693,9 @@ def _noise_sentences(d: Diagnosis) -> Iterable[str]:
         yield f"About {said[noisy[0]]} of the labels of {noisy[0]} are wrong; those of {clean[0]} are not."
     elif noisy:
         yield f"About {said[noisy[0]]} of the labels of {noisy[0]} are wrong."
-    for name, each in d.noise.items():
-        if not each.known:
-            yield f"How many labels of {name} are wrong is not known: {each.why}."
+    unknown = [name for name, each in d.noise.items() if not each.known]
+    if unknown:
+        yield f"How many labels of {' and '.join(unknown)} are wrong is not known: {d.noise[unknown[0]].why}."
 
 
 # -- from bare numbers --------------------------------------------------------------------------------------------

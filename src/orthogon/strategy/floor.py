@@ -180,7 +180,10 @@ def label_noise(
         return Noise(value, low, high, n, known, why, error, neighbours)
 
     if error >= CHANCE_SHARE * chance:
-        return found(False, f"the network errs on {100 * error:.0f} % and is no judge of labels")
+        return found(
+            False,
+            f"the network errs on {100 * error:.0f} %, one constant answer on {100 * chance:.0f} %: no judge of labels",
+        )
     if max(float(a) for a, _ in limits) > min(float(b) for _, b in limits) or _rises(wrong[order]):
         shown = ", ".join(f"{100 * risk:.0f}" for risk in risks)
         return found(False, f"its error falls the surer it is ({shown} % of its surest 10, 20, 30, 50 %)")

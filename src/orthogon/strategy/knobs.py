@@ -708,7 +708,8 @@ KNOBS: tuple[Knob, ...] = (
         cost_runs=1,
         fraction=0.40,
         sign="confident answers on held-out examples disagree with their labels",
-        reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test.",
+        reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test: "
+        "orthogon errors --suspects --out relabel.csv",
         wrong_if="people who look again agree with the labels",
         who="you",
         by_people=True,

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from orthogon.data.examples import plural
 from orthogon.data.split import folds as folds_of
 from orthogon.metrics.intervals import wilson, z_of
 from orthogon.project.trial import Recipe, Trial, Trials
@@ -114,13 +115,14 @@ class LabelStudy(Shown):
         if self.why:
             return [self.why]
         said = []
-        for name, noise in self.noise.items():
-            if noise.known:
-                said.append(f"Labels of {name}: about {noise.says()}.")
-            else:
-                said.append(f"Labels of {name}: how many are wrong is {noise.says()}.")
+        said += [f"Labels of {name}: about {noise.says()}." for name, noise in self.noise.items() if noise.known]
+        unknown = [name for name, noise in self.noise.items() if not noise.known]
+        if unknown:
+            said.append(f"Labels of {' and '.join(unknown)}: how many are wrong is {self.noise[unknown[0]].says()}.")
         if self.silent:
             said.append(f"No suspect is named: {self.silent}.")
+        elif self.num_suspects and not any(self.num_suspects.values()):
+            said.append(f"No label of {' or '.join(self.num_suspects)} is suspect.")
         elif self.num_suspects:
             counts = " and ".join(f"{count:,} of {name}" for name, count in self.num_suspects.items())
             said.append(f"Suspect: {counts}. They are for a person to look at; nothing is relabelled by itself.")
@@ -136,7 +138,9 @@ class LabelStudy(Shown):
                 f"[{100 * low:.0f}, {100 * high:.0f}]{apart}). "
                 "Labels that people get wrong are harder to find than labels changed at random."
             )
-        if self.dev_errors and not self.silent:
+        if self.dev_errors and not self.dev_suspected and not self.silent:
+            said.append(f"None of the {plural(self.dev_errors, 'mistake')} on dev is a suspect label.")
+        elif self.dev_errors and not self.silent:
             other = self.dev_errors - self.dev_suspected
             said.append(
                 f"Of the {self.dev_errors:,} mistakes on dev {self.dev_suspected:,} are suspect labels; were all of "
@@ -427,7 +431,10 @@ def _silence(noise: Noise, truth: Ids, precision: Precision | None, apart: Preci
     """Why the networks are no judges of labels; empty where they are."""
     chance = 1 - float(np.bincount(truth).max()) / len(truth)
     if noise.error >= CHANCE_SHARE * chance:
-        return f"networks that did not learn an example are wrong on {100 * noise.error:.0f} %, and no judges of labels"
+        return (
+            f"networks that did not learn an example are wrong on {100 * noise.error:.0f} %, one constant answer on "
+            f"{100 * chance:.0f} %, so they are no judges of labels"
+        )
     if precision is None:
         return "there are too few examples to measure how far a list could be trusted"
     best = max(precision.value, apart.value if apart is not None else 0.0)

@@ -214,7 +214,7 @@ class Shift(Shown):
         if self.traits:
             table = Table(box=None, pad_edge=False, header_style="bold")
             table.add_column("differs", overflow="fold")
-            for heading in ("in what", "distance"):
+            for heading in ("how", "distance"):
                 table.add_column(heading, no_wrap=heading == "distance")
             table.add_column("")
             for each in self.traits[:8]:
