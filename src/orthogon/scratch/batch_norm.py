@@ -127,6 +127,7 @@ def train_tower(
         A, inputs, sums, caches = X, [], [], []
         for layer, (W_l, gamma_l, b_l) in enumerate(zip(W, gamma, b, strict=True)):
             inputs.append(A)
+            # Z = batch norm of W A_prev, or W A_prev + b;  A = relu(Z)
             if normalised and layer < top:
                 Z, _, cache = batch_norm(W_l @ A, gamma_l, b_l)
                 caches.append(cache)
@@ -136,12 +137,14 @@ def train_tower(
             A = relu(Z)
         L, dZ = softmax_cross_entropy_from_scores(Z, Y)
         costs.append(float(L.mean()))
-        dZ = dZ / m
+        dZ = dZ / m  # of the mean cost, so that no 1/m follows
         for layer in range(top, -1, -1):
+            # db = sum dZ, which is dbeta where there is batch norm
             db = dZ.sum(axis=1, keepdims=True)
             if normalised and layer < top:
                 dZ, dgamma, db = batch_norm_backward(dZ, caches[layer])
                 gamma[layer] = gamma[layer] - alpha * dgamma
+            # dA_prev = Wᵀ dZ,  W <- W - alpha dZ A_prevᵀ,  b <- b - alpha db
             dA = W[layer].T @ dZ
             W[layer], b[layer] = W[layer] - alpha * dZ @ inputs[layer].T, b[layer] - alpha * db
             if layer > 0:

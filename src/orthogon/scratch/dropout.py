@@ -65,6 +65,7 @@ def regress_with_dropout(
     w, total, count = np.zeros((len(X), 1)), np.zeros((len(X), 1)), 0
     for step in range(steps):
         X_dropped, _ = dropout(X, keep_prob, rng)
+        # w <- w - alpha (2/m) X~ (wᵀ X~ - y)ᵀ,  X~ = X D / p
         w = w - alpha * 2 * X_dropped @ (w.T @ X_dropped - Y).T / X.shape[1]
         if step >= steps // 8:
             total, count = total + w, count + 1
