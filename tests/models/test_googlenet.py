@@ -39,6 +39,8 @@ def test_counts_and_maps_of_the_paper(count: Callable[..., int]) -> None:
     assert kernels == {(5, 5)}
     assert not any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
     assert network.conv1.conv.bias is not None
+    norms = [name for name, layer in network.named_modules() if isinstance(layer, nn.LocalResponseNorm)]
+    assert norms == ["norm1", "norm2"]  # figure 3: after the first pool and before the second
 
 
 @pytest.mark.system("arch.inception-mod")

@@ -11,7 +11,15 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from orthogon.models.describe import describe
-from orthogon.models.lenet import C3_INPUTS, CodeDistance, SparseConv2d, Squash, lenet5, lenet5_modern
+from orthogon.models.lenet import (
+    C3_INPUTS,
+    CodeDistance,
+    SparseConv2d,
+    Squash,
+    TrainablePool2d,
+    lenet5,
+    lenet5_modern,
+)
 
 
 @pytest.mark.system("arch.lenet5")
@@ -25,6 +33,17 @@ def test_parameters_of_the_original() -> None:
     shapes = [layer.shape for layer in describe(network, torch.zeros(1, 1, 32, 32)).layers]
     for shape in ((6, 28, 28), (6, 14, 14), (16, 10, 10), (16, 5, 5), (120, 1, 1), (84,), (10,)):
         assert shape in shapes
+    kinds = [type(layer).__name__ for layer in [*network.features, *network.head]]
+    assert kinds[1::2] == ["Squash"] * 6  # after pooling too, but not after the distances to the codes
+    assert kinds[::2] == [
+        "Conv2d",
+        "TrainablePool2d",
+        "SparseConv2d",
+        "TrainablePool2d",
+        "Conv2d",
+        "Linear",
+        "CodeDistance",
+    ]
 
 
 @pytest.mark.system("arch.lenet5")
@@ -32,6 +51,20 @@ def test_parameters_of_the_modern_form() -> None:
     network = lenet5_modern()
     assert sum(p.numel() for p in network.parameters()) == 156 + 2_416 + 48_120 + 10_164 + 850 == 61_706
     assert describe(network, torch.zeros(1, 1, 32, 32)).num_layers == 5
+    kinds = " ".join(type(layer).__name__ for layer in [*network.features, *network.head])
+    assert kinds == "Conv2d ReLU MaxPool2d Conv2d ReLU MaxPool2d Conv2d ReLU Linear ReLU Linear"
+
+
+@pytest.mark.system("arch.lenet5")
+def test_a_pool_sums_four_pixels_times_a_coefficient_plus_a_bias() -> None:
+    """Section II.B: "the four inputs are added, then multiplied by a trainable coefficient, and added to a bias"."""
+    pool = TrainablePool2d(2)
+    with torch.no_grad():
+        pool.weight.copy_(torch.tensor([0.5, 2.0]).reshape(2, 1, 1))
+        pool.bias.copy_(torch.tensor([1.0, -1.0]).reshape(2, 1, 1))
+    x = torch.arange(32.0).reshape(1, 2, 4, 4)
+    by_hand = [[[6, 10], [22, 26]], [[147, 163], [211, 227]]]  # 0.5 (0 + 1 + 4 + 5) + 1, ..., 2 (16 + 17 + 20 + 21) − 1
+    assert pool(x)[0].tolist() == by_hand
 
 
 @pytest.mark.system("arch.lenet5-c3")

@@ -16,6 +16,7 @@ from PIL import Image
 from orthogon.data.augment import AugmentConfig
 from orthogon.data.config import DataConfig
 from orthogon.data.images import ArrayImages, read_image_folder
+from orthogon.data.loader import order
 from orthogon.errors import DataError, TrainingError
 from orthogon.project.config import put
 from orthogon.tasks.image_classification import ImageClassification, ImageClassificationConfig, class_weights
@@ -294,6 +295,23 @@ def test_workers_vary_the_pictures_so_that_the_training_process_need_not(monkeyp
         training = TRAINING.model_copy(update={"batch_size": 16, "workers": workers})
         assert len(all_of(task.objective(task.network(), train, None, training), 1)) == 3
         assert len(here) == calls
+
+
+@pytest.mark.system("aug.pca")
+def test_the_main_colours_are_those_of_train_in_the_unit_of_the_paper() -> None:
+    """Purple pictures; the covariance is that of pixels in 0..1, so that AlexNet's 0.1 moves them by a few levels."""
+    rng = np.random.default_rng(0)
+    level, green = rng.integers(40, 220, (60, 8, 8)), rng.integers(36, 44, (60, 8, 8))
+    images = np.stack([level, green, 0.9 * level], axis=-1).astype(np.uint8)
+    train = ArrayImages(images, np.array(["a", "b"])[np.arange(60) % 2], "purple")
+    still = dict.fromkeys(("flip", "rotation", "scale", "shift", "contrast", "brightness"), 0.0)
+    task = made(train, channels=3, augment={"strength": 1.0, **still, "pca": 0.1})
+    assert np.allclose(task.colors, np.cov(images.reshape(-1, 3).T / 255), atol=1e-5)
+    ((seen, _),) = batches_of(task, train)  # of the third epoch
+    moved = (seen - task._pixels(train, order(60, task.seed, 3)).float()).abs().mean(dim=(0, 2, 3))
+    assert moved[0] > 3 * moved[1]
+    assert moved[2] > 3 * moved[1]
+    assert 0.2 < moved[0] < 8
 
 
 @pytest.mark.system("aug.color")
