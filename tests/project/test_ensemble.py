@@ -136,6 +136,10 @@ def test_json_and_words_of_the_verb(project: Path, cli: Any, monkeypatch: pytest
     assert told["run"] == "0005"
     assert [member["run"] for member in told["members"]] == ["0001", "0002"]
     assert Path(told["report"]).is_file()
+    monkeypatch.chdir(project.parent)
+    code, out, err = cli("ensemble", "1", "3", "--project", project.name, "--no-examples")
+    assert code == 0, err
+    assert f"to use it: orthogon predict NEW --run 6 --project {project.name}" in " ".join(out.split())
 
 
 def wrong(project: Path, number: int, **info: Any) -> None:

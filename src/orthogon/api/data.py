@@ -184,7 +184,7 @@ def preview_data(source: str, out: str | Path, sets: Sequence[str] = ()) -> dict
     names = [str(train[int(row)].target) for row in rows]
     notes = [
         [
-            "" if share > 0.995 or k == i else f"own {share:.0%}\n{names[k]} {1 - share:.0%}"
+            "" if share > 0.995 or k == i else f"{share:.0%} own\n{1 - share:.0%} {names[k]}"
             for i, k in enumerate(partners)
         ]
         for _, partners, share in epochs

@@ -32,4 +32,5 @@ def run(
     out = console()
     out.print(beside)
     out.print(f"Run {made.id} holds its members' weights. Its report: {api.near(made.report_path())}")
-    out.print(f"It is as slow as all its members together; to use it: orthogon predict NEW --run {int(made.id)}")
+    place = f" --project {project}" if project else ""
+    out.print(f"It is as slow as all its members together; to use it: orthogon predict NEW --run {int(made.id)}{place}")
