@@ -286,6 +286,13 @@ def test_huge_parts_are_cut_and_say_so(digits: ReportData) -> None:
     assert "The worst 30 of 400." in text
 
 
+def test_a_confusion_of_long_names_has_a_row_of_its_own(digits: ReportData, drawn: str) -> None:
+    names = ("dress", "hat", "longsleeve", "outwear", "pants", "shirt", "shoes", "shorts", "skirt", "t-shirt")
+    wide = dataclasses.replace(digits.mistakes, class_names=names)  # type: ignore[type-var]
+    assert '<figure class="whole-row">' in page(dataclasses.replace(digits, mistakes=wide))
+    assert '<figure class="whole-row">' not in drawn
+
+
 def test_tiny_pictures_keep_their_pixels(drawn: str) -> None:
     pictures = [values for tag, values in Outline(drawn).tags if tag == "img"]
     assert pictures

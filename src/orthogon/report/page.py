@@ -31,6 +31,7 @@ PICTURE_BYTES = 1_900_000  # of the page's 3 MiB; text, tables and plots share t
 MAX_CASES = 60
 MAX_LOOKS = 12
 MAX_CLASSES = 24  # in the confusion matrix; a wider one cannot be read
+NARROW_NAMES = 44  # characters of all class names that fit beside another table
 MAX_ROWS = 30  # of bars in one list
 MAX_TARGETS = 20  # of several, that differ on one card
 MAX_FIELDS = (8, 60)  # columns of a row shown at once, and behind a click
@@ -347,7 +348,9 @@ def _confusion(mistakes: Mistakes | None) -> dict[str, Any] | None:
         }
         for i, name in enumerate(names)
     ]
-    return {"names": [clip(name, 40) for name in names], "rows": rows, "note": note}
+    shown = [clip(name, 40) for name in names]
+    wide = sum(max(3, len(name)) for name in shown) > NARROW_NAMES
+    return {"names": shown, "rows": rows, "note": note, "wide": wide}
 
 
 def _pairs(mistakes: Mistakes | None) -> list[dict[str, Any]]:

@@ -292,7 +292,7 @@ def coverage(share: ArrayLike, error: ArrayLike, low: ArrayLike, high: ArrayLike
         ax.fill_between(x, below, above, color=BLUE, alpha=0.16, linewidth=0)
         ax.plot(x, y, color=BLUE)
         top = max(1e-3, 1.6 * float(np.nanmax(y)), float(above[-1]))  # a handful of cases has a huge interval: cut it
-        ax.set(xlim=(0, 1), ylim=(0, top), xlabel="share of cases answered, surest first")
+        ax.set(xlim=(0, 1), ylim=(0, min(top, 1.0)), xlabel="share of cases answered, surest first")
         for axis in (ax.xaxis, ax.yaxis):
             axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:g} %"))
     return figure

@@ -186,9 +186,9 @@ class Rows:
 
 
 def _strings(cases: Sequence[Case]) -> Table:
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for _ in range(3):
-        table.add_column(overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("source", "→ answer", "(truth)"):
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
     for case in cases:
         card = case.card
         table.add_row(
