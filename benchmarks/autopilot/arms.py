@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,10 @@ from orthogon.errors import OrthogonError
 from orthogon.metrics.score import Metric, Scores
 from orthogon.project.trial import Recipe, Trial, Trials
 from orthogon.strategy.advice import Step
-from orthogon.strategy.autopilot import Autopilot, Decision
+from orthogon.strategy.autopilot import Autopilot, Decision, Judge
 from orthogon.strategy.beliefs import shipped
 from orthogon.strategy.diagnosis import Diagnosis, diagnose
+from orthogon.strategy.floor import Noise
 from orthogon.strategy.ledger import Budget, Ledger, Spent
 from orthogon.training.space import MAIN, RARE, SHAPE, Parameter, Space, around, limited_to
 
@@ -31,39 +32,45 @@ MIN_EPOCHS, ETA = 4, 3  # of Hyperband
 class Charged(Ledger):
     """Charges what deciding takes, in seconds of the processor, at the default's seconds a run."""
 
-    seconds_a_run = math.inf
     refunded = 0.0  # runs: of a training that was made anew where the rival would have gone on with it
 
     @property
+    def seconds_a_run(self) -> float:
+        return self.unit_seconds
+
+    @property
     def spent(self) -> Spent:
-        runs = self._spent.runs - self.refunded + self._spent.thinking / self.seconds_a_run
-        return replace(self._spent, runs=runs)
+        return replace(super().spent, runs=self._spent.runs - self.refunded)
 
 
 class Arm:
     """One arm on one task: its ledger, and the path of its incumbents.
 
     path: (runs spent, overrides, seed offset, dev error) at each change of incumbent, the default first.
+    borrowed: the diagnoses that another task's autopilot made, in order.
     """
 
-    def __init__(self, trials: Trials, budget: float, seed: int, ledger: Path) -> None:
-        self.trials, self.budget, self.seed = trials, budget, seed
+    def __init__(
+        self, trials: Trials, budget: float, seed: int, ledger: Path, borrowed: Sequence[Diagnosis] = ()
+    ) -> None:
+        self.trials, self.budget, self.seed, self.borrowed = trials, budget, seed, borrowed
         self.ledger = Charged(ledger, trials, clock=time.process_time)
         metrics = trials.task.metrics()
         self.metric: Metric = metrics[trials.config.metrics.optimise or next(iter(metrics))]
         self.rng = np.random.default_rng([seed, 77])
         self.path: list[tuple[float, dict[str, Any], int, float]] = []
         self.decisions: list[dict[str, Any]] = []
+        self.diagnoses: list[dict[str, Any]] = []
         self.optimism = 0.0  # of the last incumbent's dev error, where the arm says so
         self.space = space_of(trials)
         self.default = self.ledger.make(Recipe(purpose="benchmark"))
-        self.ledger.seconds_a_run = max(self.default.seconds, 1e-3)
+        self.ledger.unit_seconds = max(self.default.seconds, 1e-3)
         self.best = math.inf
         self.take({}, 0, self.default)
 
     @property
     def spent(self) -> float:
-        return self.ledger.spent.runs
+        return self.ledger.spent.charged
 
     def take(self, overrides: Mapping[str, Any], offset: int, trial: Trial) -> None:
         """The new incumbent, if its dev loss is the lowest."""
@@ -246,16 +253,16 @@ def _read(config: Mapping[str, Any], key: str) -> Any:
 
 # -- the autopilot and its twins ------------------------------------------------------------------------------------
 
-Judge = Callable[[Mapping[str, Scores]], Diagnosis]
-
 
 def judge_of(arm: Arm) -> Judge:
-    trials = arm.trials
-    with arm.ledger.thinking():
+    """As a project diagnoses its runs. The trivial error, which only a metric that is no share asks for, is at hand in
+    a run, so nothing is charged for it."""
+    trials, trivial = arm.trials, None
+    if arm.metric.unit != "%":
         dev = trials.examples.take(trials.splits["dev"])
         (first, *_) = trials.task.baselines(trials.examples.take(trials.splits["train"]), dev, trials.splits["dev"])
         trivial = arm.metric.error(first.scores)
-    return lambda scores: diagnose(scores, arm.metric, trivial_error=trivial)
+    return lambda scores, noise: diagnose(scores, arm.metric, trivial_error=trivial, noise=noise)
 
 
 def autopilot(arm: Arm, **options: Any) -> None:
@@ -281,6 +288,7 @@ def autopilot(arm: Arm, **options: Any) -> None:
     )
     pilot.append(made)
     result = made.run()
+    arm.diagnoses = [found.to_dict() for found in made.diagnoses]
     arm.optimism = result.optimism.optimism if result.optimism is not None else 0.0
     if result.incumbent.overrides != arm.path[-1][1]:
         error = arm.metric.error(result.incumbent.trial.scores["dev"])
@@ -290,8 +298,8 @@ def autopilot(arm: Arm, **options: Any) -> None:
 def blind(arm: Arm) -> None:
     """The same steps, chosen by chance among all that there are, whatever the gap: what the reasons are worth."""
 
-    def any_gap(scores: Mapping[str, Scores]) -> Diagnosis:
-        return _every_gap_alike(judge(scores))
+    def any_gap(scores: Mapping[str, Scores], noise: Mapping[str, Noise]) -> Diagnosis:
+        return _every_gap_alike(judge(scores, noise))
 
     def choose(steps: Any, rng: np.random.Generator) -> Step | None:
         return steps[rng.integers(len(steps))] if steps else None
@@ -301,16 +309,30 @@ def blind(arm: Arm) -> None:
 
 
 def shuffled_gaps(arm: Arm) -> None:
-    """The autopilot told the gaps in exchanged places: the diagnosis of another task than the one at hand."""
-    judge = judge_of(arm)
+    """The autopilot with the diagnosis of another task: its n-th is the n-th of that task's own autopilot.
 
-    def exchanged(scores: Mapping[str, Scores]) -> Diagnosis:
-        found = judge(scores)
-        names = [gap.name for gap in found.gaps]
-        moved = [replace(gap, name=name) for gap, name in zip(found.gaps, [*names[1:], names[0]], strict=True)]
-        return replace(found, gaps=tuple(moved))
+    Gaps, verdicts and rungs are the other task's, in proportion to its dev error, so that they fit this one's scale.
+    """
+    judge, made = judge_of(arm), 0
 
-    autopilot(arm, judge=exchanged)
+    def of_another(scores: Mapping[str, Scores], noise: Mapping[str, Noise]) -> Diagnosis:
+        nonlocal made
+        made += 1
+        return _in_place_of(judge(scores, {}), arm.borrowed[min(made, len(arm.borrowed)) - 1])
+
+    autopilot(arm, judge=of_another)
+
+
+def _in_place_of(own: Diagnosis, other: Diagnosis) -> Diagnosis:
+    """The other's gaps on the scale of one's own dev error."""
+    scale = own.rung("dev").value / max(other.rung("dev").value, 1e-9)
+
+    def scaled(each: Any) -> Any:
+        return replace(each, value=scale * each.value, low=scale * each.low, high=scale * each.high)
+
+    gaps, rungs = (tuple(scaled(each) for each in parts) for parts in (other.gaps, other.rungs))
+    same = {"metric": own.metric, "title": own.title, "unit": own.unit, "smallest_gap": own.smallest_gap}
+    return replace(other, **same, gaps=gaps, rungs=rungs)
 
 
 def without_kills(arm: Arm) -> None:
@@ -339,3 +361,5 @@ ARMS: dict[str, Callable[[Arm], None]] = {
     "without kills": without_kills,
 }
 DOUBLED = "random at 2x"  # random with twice the budget, each of its runs counted as half a one
+SMALLEST = ("tpe+hyperband", "priorband", DOUBLED, "blind", "autopilot")  # of the smallest honest table
+BORROWS = "shuffled gaps"

@@ -88,6 +88,9 @@ def test_every_knob_changes_what_it_says():
     assert change("mixup", STRINGS, VARIANCE) is None
     assert change("averaged weights", IMAGES, VARIANCE) == {"training.ema_decay": 0.99}
     assert change("smaller batches", IMAGES, VARIANCE) == {"training.batch_size": 32}
+    assert change("smaller batches", IMAGES, BIAS) == {"training.batch_size": 16}
+    by_updates = {**IMAGES, "training": {**TRAINING, "epochs": None, "steps": 100}}
+    assert change("smaller batches", by_updates, BIAS) is None  # as many updates, from fewer examples
     assert change("smaller network", STRINGS, VARIANCE) == {"task.encoder_size": 16, "task.decoder_size": 32}
     assert change("lower learning rate", IMAGES, BIAS) == {"training.lr": 0.001}
     assert change("higher learning rate", IMAGES, BIAS) == {"training.lr": 0.009}

@@ -20,6 +20,7 @@ from orthogon.metrics.classification import classification_metrics
 from orthogon.metrics.score import Scores
 from orthogon.project.trial import Recipe
 from orthogon.run.lock import at_work
+from orthogon.strategy import ledger
 from orthogon.strategy.autopilot import nothing_left, open_gaps, yours
 from orthogon.strategy.diagnosis import BIAS, MISMATCH, VARIANCE, Diagnosis, diagnose
 from orthogon.strategy.ledger import Ledger
@@ -126,6 +127,9 @@ def test_the_stop_rule_weighs_the_room_against_the_errors_own_doubt() -> None:
     assert "more dev examples would tell" in small
     assert nothing_left(diagnosed((0, 30_000), (430, 20_000))) == ""
     assert "No gap is left" in nothing_left(diagnosed((10, 20_000), (12, 20_000)))
+    enough = nothing_left(diagnosed((0, 900), (3, 900)))  # known to 0.5 points, half of the smallest gap
+    assert "no larger than what dev leaves in doubt" in enough or "No gap is left" in enough
+    assert "more dev examples" not in enough
 
 
 def test_gaps_that_may_be_there_are_worked_on_the_surest_first() -> None:
@@ -141,6 +145,8 @@ def test_gaps_that_may_be_there_are_worked_on_the_surest_first() -> None:
 KILLED = """
 import os, signal, sys
 from orthogon import api
+from orthogon.strategy import ledger
+ledger.seconds = lambda: 0.0
 run = api.load(project=sys.argv[1])
 seen = []
 def tell(decision):
@@ -152,8 +158,12 @@ run.autopilot("8runs", tell=tell)
 
 
 @pytest.mark.slow
-def test_a_killed_one_goes_on_to_the_same_decisions(tmp_path: Path) -> None:
-    """Killed after its first and again after its third decision; beside it one that was never killed."""
+def test_a_killed_one_goes_on_to_the_same_decisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after its first and again after its third decision; beside it one that was never killed.
+
+    The clock stands still: two processes never measure alike what thinking takes, and that is charged.
+    """
+    monkeypatch.setattr(ledger, "seconds", lambda: 0.0)
     whole = og.start("digits", project=tmp_path / "whole", sets=SLOW)
     og.start("digits", project=tmp_path / "killed", sets=SLOW)
     left, flight = whole.autopilot("8runs")

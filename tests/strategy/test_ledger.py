@@ -90,3 +90,32 @@ def test_the_share_of_a_budget_is_of_what_limits_it() -> None:
     spent = Spent(runs=5, seconds=30)
     assert spent.share(Budget(runs=20)) == 0.25
     assert spent.share(Budget(seconds=60)) == 0.5
+
+
+def test_thinking_is_charged_at_what_a_run_takes_and_studies_count_as_deciding(trials: Trials, tmp_path: Path) -> None:
+    """A clock that ticks once a look: each training and each thought takes a second. Two whole runs take 2 seconds for
+    2 runs; a thought of 1 second is 1 run. Of 20 runs deciding took the study's and the thought's: 2 / 20."""
+    ledger = Ledger(tmp_path / "ledger.jsonl", trials, clock=iter(range(1000)).__next__)
+    first, again = Recipe({"training.lr": 0.011}), Recipe({"training.lr": 0.012})
+    ledger.make(first)
+    with ledger.thinking():
+        pass
+    ledger.make(again, study=True)
+    spent = ledger.spent
+    assert (spent.runs, spent.thinking_runs, spent.studies) == pytest.approx((2, 1, 1))
+    assert spent.charged == pytest.approx(3)
+    assert spent.share(Budget(runs=20)) == pytest.approx(3 / 20)
+    assert spent.deciding(Budget(runs=20)) == pytest.approx(2 / 20)
+    assert spent.deciding(Budget(seconds=40)) == pytest.approx(2 / 40)
+    assert Ledger(ledger.path, trials).spent == Spent()  # nothing is charged before it is asked for again
+
+
+def test_a_trial_found_made_says_nothing_of_what_a_run_takes(trials: Trials, tmp_path: Path) -> None:
+    """It is read in no time, and a second of thought would seem dear."""
+    trials.make(Recipe())
+    ledger = Ledger(tmp_path / "ledger.jsonl", trials, unit_seconds=4, clock=iter(range(1000)).__next__)
+    ledger.make(Recipe())
+    with ledger.thinking():
+        pass
+    assert ledger.spent.runs == pytest.approx(1)
+    assert ledger.spent.thinking_runs == pytest.approx(1 / 4)

@@ -260,14 +260,16 @@ class Run(KnownRun):
 
         if self.members:
             raise UsageError("an ensemble takes no steps", f"run {self.id}", self.advice_note())
-        metric, told = self.metric, self.told()
+        metric, told, labels, probes = self.metric, self.told(), self.kept(LabelStudy), self.kept(Probes)
         flight = fly(
             self.project,
             self,
             Budget.parse(budget),
-            lambda scores: diagnose(scores, metric, **told),
+            lambda scores, noise: diagnose(scores, metric, noise=noise, **told),
             metric,
             seed=seed,
+            noise=None if labels is None else labels.noise,
+            sub_cause=None if probes is None else probes.sub_cause,
             tell=tell,
             progress=progress,
             listen=listen,

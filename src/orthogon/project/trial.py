@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LOOKS = 12  # at the margins, in one training
+NO_ARITHMETIC = ("dropout", "augment")  # fields of a task that change no multiply-add of its network
 TINY = 1e-37  # smallest probability of a float32 that counts
 Ids = NDArray[np.int64]
 Watch = Callable[[dict[str, Any]], bool]
@@ -269,7 +270,7 @@ class Trials:
         from orthogon.models.describe import describe
 
         config = self._config_of(recipe)
-        key = json_text(config.task, indent=None)
+        key = json_text({k: v for k, v in config.task.items() if k not in NO_ARITHMETIC}, indent=None)
         if key not in self._multiply_adds:
             task = self._task_of(config)
             self._multiply_adds[key] = describe(task.network(), task.example_inputs(1)).multiply_adds

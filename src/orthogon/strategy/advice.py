@@ -196,6 +196,7 @@ OF_SUB_CAUSE: Mapping[str, tuple[str, ...]] = {
         "lower learning rate",
         "higher learning rate",
         MORE_UPDATES,
+        "smaller batches",
         "other optimiser",
     ),
     CAPACITY: ("wider network", "deeper network"),

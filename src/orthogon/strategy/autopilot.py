@@ -13,6 +13,10 @@
     8  at the end two more seeds of the two best, by whose mean the choice is made; and the error corrected for having
        been chosen on dev
 
+The floor is the noise that dev's answers show in the labels; whether optimisation or capacity limits the fit is told
+by the steps against bias themselves (evidence.py). Deciding may take a fifth of the budget: its time is charged, a
+study that would take more is left out, and once all of that fifth is gone the rest goes into the search.
+
 Test is never looked at here: the caller makes the incumbent a run, whose sealing looks at it once. Decisions are a
 function of the trials' figures and of the seed alone, so a killed autopilot goes on to the same ones (ledger.py).
 
@@ -36,8 +40,10 @@ from orthogon.metrics.intervals import Estimate, paired_difference
 from orthogon.metrics.score import Metric, Scores, mean_metric, significant
 from orthogon.project.trial import Recipe, Trial, Watch
 from orthogon.strategy.advice import Outcome, Step, measure_step, ranked
-from orthogon.strategy.beliefs import TAU, Beliefs, Observation
+from orthogon.strategy.beliefs import TAU, Beliefs, Gain, Observation
+from orthogon.strategy.curve import WIDTH_KEYS
 from orthogon.strategy.diagnosis import (
+    BIAS,
     MATERIAL,
     UNCLEAR,
     UNDETERMINED,
@@ -47,8 +53,19 @@ from orthogon.strategy.diagnosis import (
     about,
     selection_optimism,
 )
+from orthogon.strategy.evidence import (
+    OUT_OF_FOLD_RUNS,
+    STUDIES,
+    DevNoise,
+    Fits,
+    probe_runs,
+    worth_out_of_fold,
+)
+from orthogon.strategy.floor import Noise
 from orthogon.strategy.knobs import Ending, read
+from orthogon.strategy.label_study import noise_of, out_of_fold
 from orthogon.strategy.ledger import Budget, Ledger, Spent, compute
+from orthogon.strategy.probes import WIDER, probe, trainer
 from orthogon.training.space import RARE, Space, limited_to
 
 LOOKS = (0.15, 0.4, 0.7)  # shares of the schedule at which a trial is compared with the incumbent
@@ -56,11 +73,14 @@ SLACK = 1.0  # standard errors above the incumbent's dev loss that are borne the
 KEEP = 0.5  # standard errors by which the paired dev loss must be lower
 WORSE = 1.0  # standard errors by which the metric may be higher than the lowest of all incumbents so far
 FLOOR = 0.1  # expected gain, of the smallest gap worth acting on, below which no step is taken
+DECIDING = 0.2  # of the budget, that deciding may take: its time, and trainings that are no candidates
+OPTIMISM_DRAWS = 500  # an average over so many knows the optimism to a tenth of dev's standard error
 LAST_SHARE = 0.1  # of the budget, for the seeds of the two best
 NEAR, AROUND_FIRST = 0.5, 0.8  # the search: near the incumbent, else near the first config, else anywhere
 NEAR_SIGMA, FIRST_SIGMA = 0.12, 0.25  # of a parameter's range
 MOVED = 0.5  # chance that a parameter moves, near the incumbent
 NOT_FOR_TRIALS = ("learning-rate race",)  # its race is not counted in updates; the rates are tried as trials instead
+REST = "what is left goes into a search around the incumbent"
 ENDINGS = {"finished": "finished", "patience": "patience", "budget": "budget"}
 
 FAILURES = (OrthogonError, RuntimeError, ValueError)  # of one trial
@@ -68,7 +88,7 @@ MOST_FAILURES = 8  # in a row, from which on it is no accident
 
 LOSS = mean_metric("loss", "dev loss", "loss")
 
-Judge = Callable[[Mapping[str, Scores]], Diagnosis]
+Judge = Callable[[Mapping[str, Scores], Mapping[str, Noise]], Diagnosis]
 Chooser = Callable[[Sequence[Step], np.random.Generator], Step | None]
 
 
@@ -132,7 +152,8 @@ class Autopilot:
     Args:
         ledger: of its trials, which also says whether it goes on where an earlier process was killed.
         budget: at most so much is spent; the caller's own last training is not in it.
-        judge: scores by split -> diagnosis, as the project diagnoses its runs, without test.
+        judge: scores by split, wrong labels by split as far as known -> diagnosis, as the project diagnoses its runs,
+            without test.
         metric: the one that ranks.
         beliefs: about the knobs.
         seed: of the search.
@@ -140,6 +161,7 @@ class Autopilot:
         tell: called with every decision, and with {"progress": share of the training at work} between them.
         choose: picks a step among those that there are, best first; None: the best.
         kills: whether trials are ended early. stops: whether it may stop before the budget is spent.
+        noise: wrong labels, where a study has told them already. sub_cause: of the bias, where probes have.
     """
 
     def __init__(
@@ -157,6 +179,8 @@ class Autopilot:
         choose: Chooser | None = None,
         kills: bool = True,
         stops: bool = True,
+        noise: Mapping[str, Noise] | None = None,
+        sub_cause: str | None = None,
     ) -> None:
         self.ledger, self.budget, self.judge, self.metric = ledger, budget, judge, metric
         self.trials, self.beliefs, self.seed = ledger.trials, beliefs, seed
@@ -166,6 +190,11 @@ class Autopilot:
         self.candidates: list[Candidate] = []
         self.refused: set[tuple[str, str]] = set()  # (knob, gap) that did not help from this incumbent on
         self.seen: set[str] = set()  # configs that were tried
+        self.diagnoses: list[Diagnosis] = []
+        self.dev_noise, self.noise = DevNoise(self.trials), dict(noise or {})
+        self.studied = bool(noise)  # then what dev's answers say adds nothing
+        self.fits = Fits(given=sub_cause)
+        self.spent_up = False  # of what deciding may take
         self.incumbent = self._begin(start)
         self.lowest = self.incumbent.trial.scores["dev"]  # of the incumbents, by the metric
         self.diagnosis = self._diagnose()
@@ -175,6 +204,7 @@ class Autopilot:
     def run(self) -> Result:
         """Until the budget is spent or nothing is left to gain."""
         stopped, searching = "", False
+        self._study()
         while not stopped:
             if self._left() <= 0:
                 stopped = f"The budget of {self.budget} is spent."
@@ -183,7 +213,10 @@ class Autopilot:
             if len(last) == MOST_FAILURES and all(decision.verdict == "failed" for decision in last):
                 stopped = f"{MOST_FAILURES} trials in a row failed."
                 break
-            if self.stops:
+            if not self.spent_up and self.ledger.spent.deciding(self.budget) >= DECIDING:
+                self.spent_up = searching = True
+                self._say("deciding", f"Deciding has taken {DECIDING:.0%} of the budget, all that it may: {REST}.", "")
+            if self.stops and not self.spent_up:
                 stopped = nothing_left(self.diagnosis)
                 if stopped:
                     break
@@ -195,7 +228,7 @@ class Autopilot:
                     self._say("search", self._why_search(), "")
                     searching = True
                 took = self._search()
-                searching = not took  # a new incumbent has new steps
+                searching = self.spent_up or not took  # a new incumbent has new steps
             if took is None:
                 stopped = f"What is left of the budget of {self.budget} does not pay for another trial."
         self._seeds()
@@ -203,7 +236,8 @@ class Autopilot:
         optimism = None
         if len(self.candidates) > 1:
             with self.ledger.thinking():
-                optimism = selection_optimism([each.trial.scores["dev"] for each in self.candidates], self.metric)
+                on_dev = [each.trial.scores["dev"] for each in self.candidates]
+                optimism = selection_optimism(on_dev, self.metric, OPTIMISM_DRAWS)
         return Result(
             self.incumbent,
             tuple(self.decisions),
@@ -243,12 +277,20 @@ class Autopilot:
             steps = [step for step in self._steps() if self._affordable(step.cost_runs * self._incumbent_runs())]
         if self.choose is not None:
             return self.choose(steps, self.rng)
-        rate = next((step for step in steps if "learning rate" in step.knob), None)
-        if len(self.candidates) == 1 and rate is not None:
-            return rate  # what everything else depends on
         worth = FLOOR * self.diagnosis.smallest_gap
         worthy = [step for step in steps if step.expected is not None and step.expected.value >= worth]
+        if len(self.candidates) == 1:  # what everything else depends on comes first
+            worthy.sort(key=lambda step: "learning rate" not in step.knob)
+        elif self.fits.due:  # the other of the two probes
+            worthy.sort(key=lambda step: not self._is_due(step))
         return worthy[0] if worthy else None
+
+    def _is_due(self, step: Step) -> bool:
+        """Whether it tries what nothing has tried yet against a bias that is sure, and may bring enough."""
+        bias = self.diagnosis.gap(BIAS)
+        if bias is None or bias.verdict != MATERIAL or step.gap != BIAS or step.expected is None:
+            return False
+        return step.knob in self.fits.due and step.expected.value >= self.diagnosis.smallest_gap
 
     def _steps(self) -> list[Step]:
         """Every step that Orthogon can take against a gap that may be there, the best first."""
@@ -268,7 +310,16 @@ class Autopilot:
                 self.beliefs,
                 self._multiply_adds,
             )
-        return sorted((step for step in found if self._possible(step)), key=lambda step: -step.score)
+        found = [self._weighed(step) for step in found if self._possible(step)]
+        return sorted(found, key=lambda step: -step.score)
+
+    def _weighed(self, step: Step) -> Step:
+        """The step, expected to bring less where its kind is known to matter less for the fit."""
+        share = self.fits.share(step.knob) if step.gap == BIAS else 1.0
+        if share == 1.0 or step.expected is None:
+            return step
+        expected = Gain(*(share * value for value in step.expected))
+        return replace(step, expected=expected, score=share * step.score)
 
     def _possible(self, step: Step) -> bool:
         """Whether a trial can take it: Orthogon's own, not of the data, of a config that works and is new."""
@@ -290,6 +341,7 @@ class Autopilot:
             self.refused.add((step.knob, step.gap))
             return False
         if trial.status == "stopped":
+            self.fits.see(step.knob, 1.0, 1.0)  # it took nothing away
             self.beliefs = self.beliefs.updated([Observation(step.knob, step.gap, 0.0, TAU)])
             self.refused.add((step.knob, step.gap))
             self._say(step.title, f"{why} {self._ended(trial)}", "ended early", step)
@@ -297,6 +349,7 @@ class Autopilot:
         with self.ledger.thinking():
             outcome = measure_step(before.trial.scores, trial.scores, self.metric, step)
             kept, compared = self._compare(trial)
+        told = self._learn_fit(before.trial, trial, step)
         if outcome.observation is not None:
             self.beliefs = self.beliefs.updated([outcome.observation])
         if outcome.orthogonal is False:
@@ -307,6 +360,8 @@ class Autopilot:
             self.refused.add((step.knob, step.gap))
         sentence = f"{why} {compared} {outcome.sentence.partition('; ')[0]}."
         self._say(step.title, sentence, "kept" if kept else "not kept", step, outcome)
+        if told:
+            self._say("sub-cause", told, "")
         return kept
 
     def _why(self, step: Step) -> str:
@@ -326,7 +381,8 @@ class Autopilot:
         if self.metric.error(scores) < self.metric.error(self.lowest):
             self.lowest = scores
         self.refused.clear()
-        self.diagnosis = self._diagnose()
+        if not self.spent_up:
+            self.diagnosis = self._diagnose()
 
     def _compare(self, trial: Trial) -> tuple[bool, str]:
         """Whether this trial's system takes the incumbent's place, and by what."""
@@ -401,8 +457,99 @@ class Autopilot:
             return None
 
     def _diagnose(self) -> Diagnosis:
+        trial = self.incumbent.trial
         with self.ledger.thinking():
-            return self.judge(self.incumbent.trial.scores)
+            if not self.studied:
+                self.noise = self._noise_on_dev(trial)
+            known = {name: noise for name, noise in self.noise.items() if noise.known}
+            found = self.judge(trial.scores, known)
+        bias = found.gap(BIAS)
+        if bias is not None and bias.verdict == MATERIAL:
+            found = replace(found, sub_cause=self.fits.sub_cause)
+        self.diagnoses.append(found)
+        return found
+
+    # -- what it knows beside -----------------------------------------------------------------------------------
+
+    def _noise_on_dev(self, trial: Trial) -> dict[str, Noise]:
+        """By this trial's answers on dev; of train too, where both are drawn alike."""
+        found = self.dev_noise.of(trial)
+        if found is None:
+            return {}
+        data = trial.config["data"]
+        alike = all(data.get(key) is None for key in ("target_domain", "time", "dev_source"))
+        return {"train": found, "dev": found} if alike else {"dev": found}
+
+    def _study(self) -> None:
+        """What is worth knowing before the first step, as far as it may cost; in the logbook either way."""
+        noise = self.noise.get("dev")
+        if not self.studied and worth_out_of_fold(noise):
+            if self._may_study(OUT_OF_FOLD_RUNS):
+                found = out_of_fold(self.trials, make=lambda recipe: self.ledger.make(recipe, study=True))
+                with self.ledger.thinking():
+                    self.noise, self.studied = noise_of(self.trials, found)[0], True
+                self.diagnosis = self._diagnose()
+            else:
+                self._say(
+                    "study", f"Answers out of fold would tell of wrong labels: {self._too_dear(OUT_OF_FOLD_RUNS)}", ""
+                )
+        self._say("floor", self._of_floor(), "")
+        bias = self.diagnosis.gap(BIAS)
+        if bias is None or bias.verdict != MATERIAL or self.fits.given is not None:
+            return
+        with self.ledger.thinking():
+            cost = probe_runs(self.incumbent.trial.steps, self._times_wider())
+        if not self._may_study(cost):
+            self._say(
+                "study",
+                f"Two probes of the bias: {self._too_dear(cost)} The steps that are taken anyway are probes too.",
+                "",
+            )
+            return
+        train, _ = trainer(self.trials, self.metric, make=lambda recipe: self.ledger.make(recipe, study=True))
+        error = float(self.metric.error(self.incumbent.trial.scores["train"]))
+        probes = probe(train, error, self.incumbent.trial.steps, self.diagnosis.smallest_gap, self.metric.unit)
+        self.fits.given = probes.sub_cause
+        self.diagnosis = self.diagnosis.with_sub_cause(probes.sub_cause, probes.sentence())
+        self._say("study", probes.sentence(), "")
+
+    def _may_study(self, runs: float) -> bool:
+        """Whether trainings of so much, which are no candidates, fit into what they may take."""
+        in_seconds = runs * self.ledger.seconds_a_run / self.budget.seconds
+        share = max(runs / self.budget.runs, in_seconds if math.isfinite(self.budget.seconds) else 0.0)
+        return share <= STUDIES and share + self.ledger.spent.deciding(self.budget) <= DECIDING
+
+    def _too_dear(self, runs: float) -> str:
+        return (
+            f"they would cost about {runs:,.0f} runs, more than the {STUDIES:.0%} of the budget that studies may take."
+        )
+
+    def _times_wider(self) -> float:
+        """Multiply-adds of the network that the probes widen, of the incumbent's; inf where it has no width."""
+        config = self.incumbent.trial.config
+        widths = {key: read(config, key) for key in WIDTH_KEYS if isinstance(read(config, key), int)}
+        before, after = self._multiply_adds({}), self._multiply_adds({k: w * WIDER for k, w in widths.items()})
+        return after / before if widths and before and after else math.inf
+
+    def _of_floor(self) -> str:
+        """What the floor is taken to be, and why."""
+        floor, noise = self.diagnosis.rung("floor"), self.noise.get("train") or self.noise.get("dev")
+        if floor.source == "given":
+            return f"The floor is what people reach, {self.diagnosis.show(floor.value)}."
+        if floor.source == "measured" and noise is not None:
+            return f"The floor is the noise in the labels: {noise.says()}; {noise.why}."
+        if noise is None:
+            return f"The floor is taken as 0: {self.dev_noise.why or 'no answers on dev were kept'}."
+        seen = noise.says() if noise.known else f"how many labels are wrong is {noise.says()}"
+        return f"The floor is taken as 0: {seen}."
+
+    def _learn_fit(self, before: Trial, after: Trial, step: Step) -> str:
+        """Note what this step took away of the train error, above the floor; what it tells of the sub-cause, if new."""
+        known, floor = self.fits.sub_cause, self.diagnosis.rung("floor").value
+        if "train" in before.scores and "train" in after.scores:
+            errors = (max(0.0, self.metric.error(trial.scores["train"]) - floor) for trial in (before, after))
+            self.fits.see(step.knob, *errors)
+        return self.fits.sentence() if self.fits.sub_cause not in (None, known) else ""
 
     # -- the search ---------------------------------------------------------------------------------------------
 
@@ -413,8 +560,10 @@ class Autopilot:
 
     def _search(self) -> bool | None:
         """One trial of the search; whether it was kept. None where no more can be afforded."""
-        overrides = self._draw()
-        if overrides is None or not self._affordable(self._cost(overrides)):
+        with self.ledger.thinking():
+            overrides = self._draw()
+            cost = 0.0 if overrides is None else self._cost(overrides)
+        if overrides is None or not self._affordable(cost):
             return None
         title = ", ".join(f"{key.partition('.')[2]} {value}" for key, value in overrides.items())
         merged = {**self.incumbent.overrides, **overrides}
@@ -564,10 +713,10 @@ def nothing_left(diagnosis: Diagnosis) -> str:
     if room <= own and math.isfinite(own):
         wanted = max(room / 2, diagnosis.smallest_gap)
         more = math.ceil(dev.n * (own / wanted) ** 2) - dev.n
+        would = f"; {about(more)} more dev examples would tell" if more > 0 else ""
         return (
             f"The room left, {diagnosis.show(room)}, is no larger than what dev leaves in doubt, "
-            f"{diagnosis.show(own)}: nothing left that training can fix and this dev set could show; "
-            f"{about(more)} more dev examples would tell."
+            f"{diagnosis.show(own)}: nothing left that training can fix and this dev set could show{would}."
         )
     return ""
 

@@ -513,8 +513,9 @@ def diagnose(
         last = DRIFT if ordered_in_time else HARDER_TEST if len(candidates) == 1 else OVERFIT
         steps.append((last, "dev", "test"))
     estimates = [step(later, earlier) for _, earlier, later in steps]
-    adjusted = holm([each.p_above(delta) for each in estimates])
-    ranks = np.argsort(np.argsort([each.p_above(delta) for each in estimates], kind="stable"))
+    p_values = [each.p_above(delta) for each in estimates]
+    adjusted = holm(p_values)
+    ranks = np.argsort(np.argsort(p_values, kind="stable"))
 
     gaps = []
     for (name, earlier, later), each, p_value, rank in zip(steps, estimates, adjusted, ranks, strict=True):

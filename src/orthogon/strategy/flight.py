@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orthogon.errors import RunError, UsageError
-from orthogon.metrics.score import Metric, Scores, with_unit
+from orthogon.metrics.score import Metric, with_unit
 from orthogon.project.config import parse, put
 from orthogon.project.project import Listener, Project
 from orthogon.project.trial import Recipe, Trial, Trials
 from orthogon.run.folder import Run, now, write_json
 from orthogon.run.lock import at_work
 from orthogon.shown import Shown
-from orthogon.strategy.autopilot import Autopilot, Chooser, Decision, Result
+from orthogon.strategy.autopilot import Autopilot, Chooser, Decision, Judge, Result
 from orthogon.strategy.beliefs import shipped
-from orthogon.strategy.diagnosis import Diagnosis
+from orthogon.strategy.floor import Noise
 from orthogon.strategy.ledger import Budget, Ledger, Spent, compute
 
 if TYPE_CHECKING:
@@ -138,10 +138,12 @@ def fly(
     project: Project,
     run: Run,
     budget: Budget,
-    judge: Callable[[Mapping[str, Scores]], Diagnosis],
+    judge: Judge,
     metric: Metric,
     *,
     seed: int = 0,
+    noise: Mapping[str, Noise] | None = None,
+    sub_cause: str | None = None,
     tell: Callable[[Decision], None] = lambda decision: None,
     progress: Callable[[str, float], None] = lambda what, share: None,
     listen: Listener | None = None,
@@ -151,6 +153,7 @@ def fly(
 
     Args:
         judge, metric: how runs of the project are diagnosed and ranked.
+        noise, sub_cause: what studies of this run have told already; see `Autopilot`.
         tell: called with every decision, those of before a kill among them.
         progress: called with what is being trained and how much of it is done.
         listen: called with the events of the last training.
@@ -169,7 +172,8 @@ def fly(
     try:
         with at_work(folder):
             place, plan, resumed = _plan(folder, project, run, budget, seed)
-            flight = _fly(project, run, budget, judge, metric, place, plan, resumed, tell, progress, listen, choose)
+            known = {"noise": noise, "sub_cause": sub_cause, "choose": choose, "progress": progress}
+            flight = _fly(project, run, budget, judge, metric, place, plan, resumed, tell, listen, known)
     except BlockingIOError as cause:
         raise RunError(
             "an autopilot is at work on this project", str(folder), "Wait until it has finished: orthogon runs"
@@ -197,15 +201,14 @@ def _fly(
     project: Project,
     run: Run,
     budget: Budget,
-    judge: Callable[[Mapping[str, Scores]], Diagnosis],
+    judge: Judge,
     metric: Metric,
     place: Path,
     plan: dict[str, Any],
     resumed: bool,
     tell: Callable[[Decision], None],
-    progress: Callable[[str, float], None],
     listen: Listener | None,
-    choose: Chooser | None,
+    options: Mapping[str, Any],
 ) -> Flight:
     number = place.name
     logbook = project.logbook()
@@ -214,7 +217,7 @@ def _fly(
     }
     trials = Trials(project, parse(timeless(run)))
     start = as_trial(run, trials)
-    ledger = Ledger(place / "ledger.jsonl", trials, unit=compute(trials, Recipe(), start))
+    ledger = Ledger(place / "ledger.jsonl", trials, compute(trials, Recipe(), start), start.seconds)
 
     def decided(decision: Decision) -> None:
         if decision.number not in written:
@@ -231,8 +234,7 @@ def _fly(
         seed=plan["seed"],
         start=start,
         tell=decided,
-        progress=progress,
-        choose=choose,
+        **options,
     )
     result = pilot.run()
     left = _leave(project, run, result, number, listen)
@@ -295,5 +297,6 @@ def as_trial(run: Run, trials: Trials) -> Trial:
         parameters=int(run.info["parameters"]),
         history=[event for event in run.history() if event.get("dev_loss") is not None],
         scores={name: run.scores(name) for name in parts},
+        answers={"dev": run.answers("dev")} if "dev" in parts else {},
         purpose="autopilot",
     )

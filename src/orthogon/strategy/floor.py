@@ -148,6 +148,7 @@ def label_noise(
     labels: Ints,
     views: Mapping[str, Floats | tuple[Floats, Ints]] | None = None,
     *,
+    neighbours: float | None = None,
     level: float = 0.95,
 ) -> Noise:
     """How many labels are wrong, by the answers of networks that did not learn them.
@@ -159,6 +160,7 @@ def label_noise(
         probs: (n, C) out of fold. labels: (n,) class numbers.
         views: name -> (n, d) of the inputs, for the neighbours; or (values, fold of each) where neighbours count only
             within a fold.
+        neighbours: what they tell, where it is known already; `views` are then not looked at.
     """
     n, num_classes = probs.shape
     wrong = probs.argmax(axis=1) != labels
@@ -174,7 +176,8 @@ def label_noise(
         limits.append(wilson(int(top.sum()), len(top), z))
     value, (low, high) = risks[-1], (float(limits[-1][0]), float(limits[-1][1]))
     chance = 1 - float(np.bincount(labels, minlength=num_classes).max()) / n
-    neighbours = _noise_by_neighbours(labels, num_classes, views or {})
+    if neighbours is None:
+        neighbours = _noise_by_neighbours(labels, num_classes, views or {})
 
     def found(known: bool, why: str) -> Noise:
         return Noise(value, low, high, n, known, why, error, neighbours)

@@ -255,6 +255,14 @@ def _smaller_batches(config: Config, gap: float) -> Overrides | None:
     return None if not size or size < 2 * LEAST_BATCH else {"training.batch_size": int(size) // 2}
 
 
+def _more_batches(config: Config, gap: float) -> Overrides | None:
+    """A quarter of the batch: four times the updates, where it is passes over train that are counted."""
+    size = _number(config, "training.batch_size")
+    if read(config, "training.steps") or read(config, "training.minutes"):
+        return None
+    return None if not size or size < 2 * LEAST_BATCH else {"training.batch_size": max(LEAST_BATCH, int(size) // 4)}
+
+
 def _rate(factor: float) -> Callable[[Config, float], Overrides | None]:
     def change(config: Config, gap: float) -> Overrides | None:
         lr = _number(config, "training.lr")
@@ -395,6 +403,16 @@ KNOBS: tuple[Knob, ...] = (
         reason="Updates that are too short do not arrive in the time there is; a higher rate goes further.",
         wrong_if="train loss oscillates or ends higher",
         seen=creeps,
+    ),
+    Knob(  # its fraction: eleven steps on the six development tasks of benchmarks/autopilot closed 0.29 on average
+        "smaller batches",
+        BIAS,
+        _more_batches,
+        cost_runs=1.5,
+        fraction=0.28,
+        sign="a loss was still falling at the end, after few updates",
+        reason="A quarter of the batch makes four times the updates from as many examples; longer training costs more.",
+        wrong_if="train loss jumps from one evaluation to the next and ends no lower",
     ),
     Knob(
         "other optimiser",

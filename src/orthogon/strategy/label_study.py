@@ -208,8 +208,7 @@ def study_labels(
         dev_scores: of the run, on dev.
         others: name -> dev Scores of other systems, for the bracket.
     """
-    task = trials.task
-    names = task.class_names()
+    names = trials.task.class_names()
     systems = {"this run on dev": dev_scores} if dev_scores is not None else {}
     systems |= dict(others or {})
     probe = dev_scores.records if dev_scores is not None else {}
@@ -221,20 +220,7 @@ def study_labels(
         return LabelStudy(
             why=f"{len(train):,} labelled examples in train are too few to tell; {floor.FEWEST} are asked for."
         )
-    examples = trials.examples.take(train)
-
-    raw = task.plain_inputs(examples)
-    views: dict[str, Any] = {"learned features": (found.features, fold)}
-    if raw is not None:
-        views = {"inputs": floor.standardised(raw), "principal components": floor.principal(raw), **views}
-    first = _first_copies(examples.content_keys())
-    noise = {"train": _noise(probs, truth[train], views, first)}
-    if on_dev is not None:
-        raw_dev = task.plain_inputs(trials.examples.take(dev))
-        trusted = noise["train"].known  # then the same networks are judges here
-        dev_views = {} if raw_dev is None or trusted else {"inputs": floor.standardised(raw_dev)}
-        keys = _first_copies(trials.examples.take(dev).content_keys())
-        noise["dev"] = _noise(on_dev, truth[dev], dev_views, keys)
+    noise, views, first = noise_of(trials, found)
     wrong = probs.argmax(axis=1) != truth[train]
     counts = {"out of fold": (int(wrong.sum()), len(wrong))}
     for name, scores in systems.items():
@@ -322,18 +308,51 @@ class OutOfFold:
     seconds: float
 
 
-def out_of_fold(trials: Trials, workers: int = 1, tell: Callable[[str], None] = lambda text: None) -> OutOfFold:
-    """Train FOLDS networks on parts of train, chosen by dev as the run is; made once, then read from their trials."""
-    names = trials.task.class_names()
-    truth = _numbers(trials.examples.targets(), {name: k for k, name in enumerate(names)})
+def noise_of(trials: Trials, found: OutOfFold) -> tuple[dict[str, Noise], dict[str, Any], Ids]:
+    """Wrong labels of "train" and of "dev"; with the views of train's inputs and the rows that are no copies."""
+    train, dev, truth, task = found.train, found.dev, found.truth, trials.task
+    examples = trials.examples.take(train)
+    raw = task.plain_inputs(examples)
+    views: dict[str, Any] = {"learned features": (found.features, found.fold)}
+    if raw is not None:
+        views = {"inputs": floor.standardised(raw), "principal components": floor.principal(raw), **views}
+    first = _first_copies(examples.content_keys())
+    noise = {"train": _noise(found.probs, truth[train], views, first)}
+    if found.on_dev is not None:
+        raw_dev = task.plain_inputs(trials.examples.take(dev))
+        trusted = noise["train"].known  # then the same networks are judges here
+        dev_views = {} if raw_dev is None or trusted else {"inputs": floor.standardised(raw_dev)}
+        keys = _first_copies(trials.examples.take(dev).content_keys())
+        noise["dev"] = _noise(found.on_dev, truth[dev], dev_views, keys)
+    return noise, views, first
+
+
+def out_of_fold(
+    trials: Trials,
+    workers: int = 1,
+    tell: Callable[[str], None] = lambda text: None,
+    make: Callable[[Recipe], Trial] | None = None,
+) -> OutOfFold:
+    """Train FOLDS networks on parts of train, chosen by dev as the run is; made once, then read from their trials.
+
+    make: what makes each, where somebody keeps account of them.
+    """
+    names, truth = trials.task.class_names(), classes_by_id(trials)
     train, dev = (trials.splits.parts.get(part, np.zeros(0, np.int64)) for part in ("train", "dev"))
     train, dev = train[truth[train] >= 0], dev[truth[dev] >= 0]
     fold = folds_of(trials.examples.take(train), FOLDS, truth[train], trials.config.seed)
     tell(f"{FOLDS} trainings on {FOLDS - 1} of {FOLDS} parts of train")
-    made = list(trials.make_all([_recipe(train, dev, fold, k) for k in range(FOLDS)], workers))
-    on_dev = np.mean([_probs(trial, "dev", dev, len(names)) for trial in made], axis=0) if len(dev) else None
+    recipes = [_recipe(train, dev, fold, k) for k in range(FOLDS)]
+    made = list(trials.make_all(recipes, workers)) if make is None else [make(recipe) for recipe in recipes]
+    on_dev = np.mean([probs_of(trial, "dev", dev, len(names)) for trial in made], axis=0) if len(dev) else None
     gathered = _gathered(made, train, fold, len(names))
     return OutOfFold(train, dev, truth, fold, *gathered, on_dev, sum(trial.seconds for trial in made))
+
+
+def classes_by_id(trials: Trials) -> Ids:
+    """(n,) class number of every example by id, -1 without a label."""
+    names = trials.task.class_names()
+    return _numbers(trials.examples.targets(), {name: k for k, name in enumerate(names)})
 
 
 def _recipe(train: Ids, dev: Ids, fold: Ids, k: int, targets: tuple[Ids, NDArray[Any]] | None = None) -> Recipe:
@@ -354,7 +373,7 @@ def _gathered(
     sums, looks = np.zeros(len(train)), np.zeros(len(train))
     for k, trial in enumerate(made):
         ids = train[fold == k]
-        probs[fold == k] = _probs(trial, "fold", ids, num_classes)
+        probs[fold == k] = probs_of(trial, "fold", ids, num_classes)
         features[fold == k] = trial.features["fold"]
         rows = np.searchsorted(train, np.asarray(trial.answers["fitted"].ids))
         sums[rows] += trial.margins["fitted"].mean(axis=1)
@@ -362,7 +381,7 @@ def _gathered(
     return probs, features, np.divide(sums, looks, out=np.full(len(train), np.nan), where=looks > 0)
 
 
-def _probs(trial: Trial, part: str, ids: Ids, num_classes: int) -> NDArray[np.float64]:
+def probs_of(trial: Trial, part: str, ids: Ids, num_classes: int) -> NDArray[np.float64]:
     """(n, C) in the order of ids; of two classes also where only the second one's probability is kept."""
     answers = trial.answers[part]
     values = np.asarray(answers.values["probs"], np.float64)

@@ -6,7 +6,8 @@ alike, until the first that was not answered before.
 
 Compute is counted twice: in multiply-adds, exact and alike on every machine, and in seconds as they passed. A training
 counts 3 multiply-adds of the forward pass an example that it learns from (backward is twice as dear as forward), and 1
-an example that it is measured on. One run is what the training of the config that the search began with costs.
+an example that it is measured on. One run is what the training of the config that the search began with costs. Deciding
+has no multiply-adds; its seconds are charged at what a run took of them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from orthogon.errors import RunError, UsageError
 from orthogon.project.trial import Recipe, Trial, Trials, Watch
 from orthogon.shown import json_text
 
+TINY = 1e-6  # seconds: a clock that stands still divides nothing
 BACKWARD = 3  # multiply-adds of learning from an example, of those of answering it
 UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "m": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0}
 
@@ -60,16 +62,38 @@ class Budget:
 
 @dataclass(frozen=True)
 class Spent:
-    """runs: of the first's compute. multiply_adds: in all. seconds: as they passed; thinking: those not of trials."""
+    """runs: trainings, in the first's compute. multiply_adds: theirs. seconds: as they passed, thinking among them.
+
+    thinking_runs: the thinking, at the seconds that a run takes. studies, study_seconds: those of the trainings that
+    were made only to know what to do, and are no candidates.
+    """
 
     runs: float = 0.0
     multiply_adds: float = 0.0
     seconds: float = 0.0
     thinking: float = 0.0
+    thinking_runs: float = 0.0
+    studies: float = 0.0
+    study_seconds: float = 0.0
+
+    @property
+    def charged(self) -> float:
+        """In runs: trainings and thinking."""
+        return self.runs + self.thinking_runs
 
     def share(self, budget: Budget) -> float:
         """Of the budget, 1 when it is used up."""
-        return max(self.runs / budget.runs, self.seconds / budget.seconds)
+        return max(self.charged / budget.runs, self.seconds / budget.seconds)
+
+    def deciding(self, budget: Budget) -> float:
+        """Share of the budget that went into knowing what to do: thinking and studies."""
+        in_runs, in_seconds = self.thinking_runs + self.studies, self.thinking + self.study_seconds
+        return max(in_runs / budget.runs, in_seconds / budget.seconds)
+
+
+def seconds() -> float:
+    """The clock of every ledger that is given no other."""
+    return time.perf_counter()
 
 
 def compute(trials: Trials, recipe: Recipe, trial: Trial) -> float:
@@ -89,29 +113,44 @@ class Ledger:
         path: JSON lines; what an earlier process wrote there is replayed.
         trials: what makes the trials.
         unit: multiply-adds of one run; None: of the first trial that is made.
+        unit_seconds: what that run took; without it thinking is charged from the first trial on.
         clock: seconds as they pass.
     """
 
     def __init__(
-        self, path: Path, trials: Trials, unit: float | None = None, clock: Callable[[], float] = time.perf_counter
+        self,
+        path: Path,
+        trials: Trials,
+        unit: float | None = None,
+        unit_seconds: float = math.inf,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        self.path, self.trials, self.unit, self.clock = path, trials, unit, clock
+        self.path, self.trials, self.unit, self.unit_seconds = path, trials, unit, unit_seconds
+        self.clock = clock or seconds
         self._lines = _whole_lines(path)
         self._at = 0
         self._spent = Spent()
+        self._trained = (0.0, 0.0)  # runs and seconds of the trials that were made here, not found made
 
     @property
     def spent(self) -> Spent:
-        return self._spent
+        return replace(self._spent, thinking_runs=self._spent.thinking / self.seconds_a_run)
+
+    @property
+    def seconds_a_run(self) -> float:
+        """What a run takes, by the trials so far."""
+        runs, took = self._trained
+        return max(took / runs, TINY) if runs > 0 else max(self.unit_seconds, TINY)
 
     @property
     def replaying(self) -> bool:
         """Whether what comes next was answered before."""
         return self._at < len(self._lines)
 
-    def make(self, recipe: Recipe, watch: Watch | None = None) -> Trial:
+    def make(self, recipe: Recipe, watch: Watch | None = None, study: bool = False) -> Trial:
         """The trial, charged; from the ledger where it was made before.
 
+        study: it is no candidate, only to know what to do.
         Raises:
             RunError: the ledger is of another search.
             OrthogonError: the recipe cannot work.
@@ -124,6 +163,7 @@ class Ledger:
             else:
                 trial = self.trials.make(recipe)
             return self._charge(line, trial)
+        found = (self.trials.folder / key / "trial.json").exists()
         began = self.clock()
         trial = self.trials.make(recipe, watch)
         line = {
@@ -134,6 +174,8 @@ class Ledger:
             "multiply_adds": compute(self.trials, recipe, trial),
             "seconds": self.clock() - began,
             "processor_seconds": trial.seconds,
+            "found": found,
+            "study": study,
         }
         if trial.status == "stopped":
             line |= {"history": list(trial.history), "num_train": trial.num_train, "parameters": trial.parameters}
@@ -151,15 +193,19 @@ class Ledger:
             yield
             line = {"what": "thinking", "key": "", "seconds": self.clock() - began}
             self._write(line)
-        s = self._spent
-        self._spent = Spent(s.runs, s.multiply_adds, s.seconds + line["seconds"], s.thinking + line["seconds"])
+        s, took = self._spent, line["seconds"]
+        self._spent = replace(s, seconds=s.seconds + took, thinking=s.thinking + took)
 
     def _charge(self, line: dict[str, Any], trial: Trial) -> Trial:
         if self.unit is None:
             self.unit = line["multiply_adds"]
-        s, madds = self._spent, line["multiply_adds"]
-        runs = s.runs + madds / max(self.unit, 1.0)
-        self._spent = Spent(runs, s.multiply_adds + madds, s.seconds + line["seconds"], s.thinking)
+        s, madds, took = self._spent, line["multiply_adds"], line["seconds"]
+        runs = madds / max(self.unit, 1.0)
+        self._spent = replace(s, runs=s.runs + runs, multiply_adds=s.multiply_adds + madds, seconds=s.seconds + took)
+        if not line.get("found"):
+            self._trained = self._trained[0] + runs, self._trained[1] + took
+        if line.get("study"):
+            self._spent = replace(self._spent, studies=s.studies + runs, study_seconds=s.study_seconds + took)
         return trial
 
     def _next(self, what: str, key: str) -> dict[str, Any]:

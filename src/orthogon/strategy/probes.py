@@ -191,10 +191,16 @@ def judge(train_error: float, same: float, wider: float | None, smallest_gap: fl
 
 
 def trainer(
-    trials: Trials, metric: Metric, listen: Listen = lambda event: None, workers: int = 1
+    trials: Trials,
+    metric: Metric,
+    listen: Listen = lambda event: None,
+    workers: int = 1,
+    make: Callable[[Recipe], Trial] | None = None,
 ) -> tuple[Train, list[Trial]]:
     """How a project trains a probe: through its trials; and the trials made so far, a list that fills.
 
+    Args:
+        make: what makes each, where somebody keeps account of them.
     Raises:
         UsageError: the network has no width, so that B cannot be made.
     """
@@ -233,7 +239,7 @@ def trainer(
         for setting in settings:
             listen({"event": "probe", "done": len(made), "setting": setting})
             try:
-                trial = trials.make(recipe(setting))
+                trial = (make or trials.make)(recipe(setting))
             except TrainingError:  # it blew up: that rate is not the one
                 errors.append(math.inf)
                 continue
