@@ -163,7 +163,8 @@ def test_deciding_keeps_to_its_share_and_the_rest_goes_into_the_search(
     said = [decision.title for decision in flight.result.decisions]
     at = said.index("deciding")
     after = flight.result.decisions[at + 1 :]
-    assert flight.result.decisions[at].spent.deciding(flight.budget) == pytest.approx(DECIDING, abs=2 / 60)
+    decided = flight.result.decisions[at].spent.deciding(flight.budget)
+    assert DECIDING / 2 < decided <= DECIDING  # one more step could have taken it over
     assert after
     assert not [decision for decision in after if decision.gap]  # no step is chosen any more
     assert [decision for decision in after if decision.verdict]

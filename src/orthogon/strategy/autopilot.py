@@ -80,6 +80,7 @@ NEAR, AROUND_FIRST = 0.5, 0.8  # the search: near the incumbent, else near the f
 NEAR_SIGMA, FIRST_SIGMA = 0.12, 0.25  # of a parameter's range
 MOVED = 0.5  # chance that a parameter moves, near the incumbent
 NOT_FOR_TRIALS = ("learning-rate race",)  # its race is not counted in updates; the rates are tried as trials instead
+MOST = f"{DECIDING:.0%}"
 REST = "what is left goes into a search around the incumbent"
 ENDINGS = {"finished": "finished", "patience": "patience", "budget": "budget"}
 
@@ -205,6 +206,7 @@ class Autopilot:
         """Until the budget is spent or nothing is left to gain."""
         stopped, searching = "", False
         self._study()
+        dearest, before = 0.0, self.ledger.spent.deciding(self.budget)
         while not stopped:
             if self._left() <= 0:
                 stopped = f"The budget of {self.budget} is spent."
@@ -213,9 +215,13 @@ class Autopilot:
             if len(last) == MOST_FAILURES and all(decision.verdict == "failed" for decision in last):
                 stopped = f"{MOST_FAILURES} trials in a row failed."
                 break
-            if not self.spent_up and self.ledger.spent.deciding(self.budget) >= DECIDING:
+            decided = self.ledger.spent.deciding(self.budget)
+            dearest, before = max(dearest, decided - before), decided
+            if not self.spent_up and decided + dearest > DECIDING:  # one more step could take it over its share
                 self.spent_up = searching = True
-                self._say("deciding", f"Deciding has taken {DECIDING:.0%} of the budget, all that it may: {REST}.", "")
+                self._say(
+                    "deciding", f"Deciding has taken {decided:.0%} of the budget and may take {MOST}: {REST}.", ""
+                )
             if self.stops and not self.spent_up:
                 stopped = nothing_left(self.diagnosis)
                 if stopped:
