@@ -560,6 +560,12 @@ def test_weights_of_another_network_name_the_first_tensor(tmp_path: Path) -> Non
         task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
     told = "They are the weights of resnet20: set task.network=resnet20, or take weights of this one."
     assert caught.value.remedy == told
+    assert caught.value.what.startswith("these are not the weights of this MobileNetV2: ")
+    run = {f"network.{key}": tensor for key, tensor in load_file(file).items()}  # of an earlier run: pixels in front
+    save_file(run | {key: torch.ones(1, 3, 1, 1) for key in ("mean", "std")}, file)
+    with pytest.raises(ShapeError, match=r"of this MobileNetV2: tensor \"network\.features") as caught:
+        task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")
+    assert caught.value.remedy == told
     save_file({"weight": torch.ones(2)}, file)
     with pytest.raises(ShapeError, match=r"Set task\.network to the network they are of, or take weights of this one"):
         task_for(pictures(), network="mobilenet_v2", weights=str(file), transfer="head")

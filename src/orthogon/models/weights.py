@@ -585,7 +585,8 @@ def _shape(tensor: Tensor) -> str:
 def _misfit(network: nn.Module, path: Path, what: str) -> ShapeError:
     name = network_in(path)
     remedy = "Take the weights of this very network." if name is None else f"They are the weights of {name}."
-    return ShapeError(f"these are not the weights of this {type(network).__name__}: {what}", str(path), remedy)
+    kind = type(getattr(network, "network", network)).__name__  # the one inside, where pixels are normalised first
+    return ShapeError(f"these are not the weights of this {kind}: {what}", str(path), remedy)
 
 
 def network_in(path: Path) -> str | None:
