@@ -20,10 +20,14 @@ termios = pytest.importorskip("termios")
 def hand(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The end of a pseudo-terminal at which a person types; the program reads the other one."""
     outer, inner = pty.openpty()
+    stuck = threading.Timer(10, os.close, (outer,))  # else a key that was lost would be waited for without end
+    stuck.start()
     with os.fdopen(inner, "r") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         yield outer
-    os.close(outer)
+    stuck.cancel()
+    with contextlib.suppress(OSError):
+        os.close(outer)
 
 
 def test_keys_that_come_at_once_are_read_one_by_one(hand: int) -> None:
