@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from orthogon.errors import ConfigError
+from orthogon.models import builder
 from orthogon.models.mlp import MLP
 from orthogon.nn.init import initialise_
 from orthogon.project.config import parse
@@ -201,6 +202,60 @@ def test_channels_are_the_units_of_an_image() -> None:
         network[1].bias[1:] = -100.0
     events = watch(network, TrainingConfig(optimiser="sgd", lr=1e-3, monitor_every=5), steps=6)
     assert [(event["layer"], "75%" in event["message"]) for event in events] == [("2", True)]
+
+
+class Block(nn.Module):
+    """One rectifier called twice, on 4 and on 8 units, as the bottleneck of a residual network does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear1, self.linear2, self.relu = nn.Linear(3, 4), nn.Linear(4, 8), nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.relu(self.linear2(self.relu(self.linear1(x))))
+        return output
+
+
+def test_a_rectifier_called_twice_in_a_block_is_two_layers() -> None:
+    network = nn.Sequential(Block(), nn.Linear(8, 2))
+    with torch.no_grad():
+        network[0].linear1.bias.fill_(100.0)  # all 4 fire
+        network[0].linear2.weight.fill_(0.0)
+        network[0].linear2.bias.copy_(torch.tensor([1.0] * 2 + [-1.0] * 6))  # 6 of 8 never do
+    monitor = Monitor(network, TrainingConfig(monitor_every=1))
+    monitor.arm()
+    for part in torch.randn(2, 32, 3):  # a batch in two parts is one look
+        network(part).sum().backward()
+    events = monitor.look(1)
+    assert monitor.dead_units == {"0.relu": 0.0, "0.relu, use 2": 0.75}
+    assert [event["layer"] for event in events if event["code"] == "dead-units"] == ["0.relu, use 2"]
+
+
+def test_time_steps_of_a_cell_are_one_layer() -> None:
+    cell = nn.Sequential(nn.Linear(3, 2, bias=False), nn.ReLU())
+    with torch.no_grad():
+        cell[0].weight.copy_(torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]))
+    monitor = Monitor(cell, TrainingConfig(monitor_every=1))
+    monitor.arm()
+    for unit in range(2):  # each unit fires in one step alone
+        x = torch.zeros(32, 3)
+        x[:, unit] = 1.0
+        cell(x).sum().backward()
+    monitor.look(1)
+    assert monitor.dead_units == {"1": 0.0}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "mobilenet_v2", "googlenet"])
+def test_networks_that_use_a_rectifier_again_are_watched_to_the_end(name: str) -> None:
+    torch.manual_seed(0)
+    network = builder(name)(num_classes=2)
+    monitor = Monitor(network, TrainingConfig(monitor_every=1))
+    monitor.arm()
+    output = network(torch.randn(16, 3, 32, 32))
+    (output[0] if isinstance(output, tuple) else output).sum().backward()
+    monitor.look(1)
+    again = [layer for layer in monitor.dead_units if ", use " in layer]
+    assert len(again) == {"resnet18": 8, "resnet50": 32, "mobilenet_v2": 0, "googlenet": 0}[name]
 
 
 def test_an_update_as_large_as_the_weights_is_a_warning() -> None:

@@ -31,7 +31,8 @@ class Monitor:
     gradients only. Whoever calls `arm` before an update has it looked at as well.
 
     Attributes:
-        gradient_norms, update_ratios, dead_units: the latest look, by parameter or layer name.
+        gradient_norms, update_ratios, dead_units: the latest look, by parameter or layer name. A rectifier that its
+            block calls several times in one forward is several layers: "relu", "relu, use 2".
 
     Args:
         network: what to watch; None (pixels, plain tensors) watches nothing.
@@ -56,6 +57,7 @@ class Monitor:
         self.dead_units: dict[str, float] = {}
         self._weights: dict[str, Tensor] = {}
         self._active: dict[str, Tensor] = {}
+        self._uses: dict[str, int] = {}  # how often a rectifier was called since its parent's forward began
         self._hooks: list[Any] = []
         self._armed = False
         self._small: set[str] = set()  # layers with a vanishing gradient, and with a large update, at the last look
@@ -68,8 +70,10 @@ class Monitor:
             return
         self._armed = True
         self._weights = {n: p.detach().clone() for n, p in self._watched if p.requires_grad}
-        self._active = {}
+        self._active, self._uses = {}, {}
         for name, module in self._rectifiers:
+            parent = self.network.get_submodule(name.rpartition(".")[0])
+            self._hooks.append(parent.register_forward_pre_hook(self._begin_uses(name)))
             self._hooks.append(module.register_forward_hook(self._count_active(name)))
 
     def disarm(self) -> None:
@@ -130,15 +134,25 @@ class Monitor:
         # backward runs from the loss to the input: of several, the last layer's was first
         return (bad[-1], "its gradient is not finite") if bad else ("loss", "it is finite when computed again")
 
+    def _begin_uses(self, name: str) -> Callable[[nn.Module, Any], None]:
+        def hook(parent: nn.Module, inputs: Any) -> None:
+            self._uses[name] = 0
+
+        return hook
+
     def _count_active(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
         def hook(module: nn.Module, inputs: Any, outputs: Tensor) -> None:
+            # a block that calls one rectifier several times, as torchvision's do, has other units each time
+            use = self._uses[name] = self._uses.get(name, 0) + 1
+            label = name if use == 1 else f"{name}, use {use}"
             units = outputs.detach()
             # units are channels of an image (B, C, H, W), else the last axis
             units = units.transpose(1, -1) if units.ndim == 4 else units
             units = units.reshape(-1, units.shape[-1])
             if len(units) >= MIN_DEAD_BATCH:
                 fired = (units > 0).any(dim=0)
-                self._active[name] = fired | self._active[name] if name in self._active else fired
+                before = self._active.get(label)  # of an earlier part of the batch, or an earlier time step
+                self._active[label] = fired if before is None or before.shape != fired.shape else fired | before
 
         return hook
 
