@@ -393,6 +393,31 @@ def test_a_link_that_leads_back_is_followed_once(tmp_path: Path) -> None:
     assert set(read(root).targets()) == {"a", "b", "c"}
 
 
+def test_what_no_class_has_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path, {"cat": 3, "dog": 3})
+    assert read(root).notes == []
+    (root / "empty").mkdir()
+    (root / ".git").mkdir()
+    (root / "bird").mkdir()
+    for name in ("bird/1.HEIC", "bird/2.heic", "cat/3.svg", "cat/notes.txt"):
+        (root / name).write_bytes(b"x")
+    (root / "cat" / "deeper").mkdir()  # an empty folder inside a class takes nothing away
+    unread, empty = read(root).notes
+    assert (unread.code, unread.count) == ("pictures-not-read", 3)
+    assert "2 .heic, 1 .svg" in unread.message
+    assert "JPEG" in unread.remedy
+    assert (empty.code, empty.count) == ("class-without-pictures", 2)
+    assert '"bird", "empty"' in empty.message
+    assert [Path(place).name for place in empty.places] == ["bird", "empty"]
+
+
+def test_a_class_that_a_part_lacks_is_told(tmp_path: Path) -> None:
+    root = folder(tmp_path, {"train/a": 3, "train/b": 3, "val/a": 2})
+    (root / "val" / "b").mkdir()
+    (note,) = read(root).notes
+    assert (note.code, [Path(place).parts[-2:] for place in note.places]) == ("class-without-pictures", [("val", "b")])
+
+
 def test_hidden_files_and_what_systems_leave_are_ignored(tmp_path: Path) -> None:
     root = folder(tmp_path, {"a": 2, "b": 2, ".cache/x": 1, "__MACOSX/a": 1})
     for name in ("Thumbs.db", ".DS_Store", "desktop.ini", "._000.png", "notes.txt"):

@@ -17,7 +17,7 @@ import re
 import warnings
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +44,14 @@ PICTURE_SUFFIXES = frozenset(
     for ending in (
         *("jpg", "jpeg", "jpe", "jfif", "png", "gif", "bmp", "dib", "tif", "tiff", "webp"),
         *("ppm", "pgm", "pbm", "pnm", "avif", "jp2"),
+    )
+)
+# pictures as well, which Pillow alone does not open: phones, vector graphics, raw files of cameras
+UNREAD_SUFFIXES = frozenset(
+    f".{ending}"
+    for ending in (
+        *("heic", "heif", "jxl", "svg", "psd"),
+        *("dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf"),
     )
 )
 SPLIT_FOLDERS = {
@@ -760,13 +768,16 @@ def _from_folders(root: Path) -> _Found:
     splits = {top: SPLIT_FOLDERS[top.lower()] for top in tops if top.lower() in SPLIT_FOLDERS}
     if len(set(splits.values())) == 1:
         _refuse_misspelt_split(base, splits, files)
+    parents: list[Path] = []
     if len(set(splits.values())) < 2:
+        parents.append(base)
         _add_class_folders(found, base, files, "")
         found.reason = "each folder is a class"
     else:
         for top, split in sorted(splits.items()):
             inner, below = _descend(base / top, [parts[1:] for parts in files if parts[0] == top and len(parts) > 1])
             if any(len(parts) > 1 for parts in below):
+                parents.append(inner)
                 _add_class_folders(found, inner, below, split)
             else:
                 found.notes.append(
@@ -789,7 +800,48 @@ def _from_folders(root: Path) -> _Found:
             f'Put the pictures of each class into a folder of its own, for instance "{root / "cat"}", or list them in '
             f'"{root / "manifest.csv"}" with the columns path and label.',
         )
+    found.notes += _left_out(root, parents, found, others)
     return found
+
+
+def _left_out(root: Path, parents: Iterable[Path], found: _Found, others: Counter[str]) -> list[Finding]:
+    """What a folder holds and no class has: pictures of a kind that is not read, class folders without a picture."""
+    notes = []
+    unread = Counter({suffix: n for suffix, n in others.items() if suffix in UNREAD_SUFFIXES})
+    if unread:
+        kinds = ", ".join(f"{n:,} {suffix}" for suffix, n in unread.most_common(3))
+        notes.append(
+            Finding(
+                "pictures-not-read",
+                "warning",
+                f"Pictures of a kind that is not read are left out: {kinds}.",
+                unread.total(),
+                (_shown(root),),
+                "Save them as JPEG or PNG.",
+            )
+        )
+    used = {entry.path for entry in found.entries}
+    filled = {folder for path in used for folder in path.parents}
+    empty = [
+        folder
+        for parent in parents
+        for folder in sorted(parent.iterdir())
+        if folder.is_dir() and not folder.name.startswith(".") and folder.name != "__MACOSX" and folder not in filled
+    ]
+    if empty:
+        named = ", ".join(f'"{folder.name}"' for folder in empty[:5])
+        more = f" and {len(empty) - 5:,} more" if len(empty) > 5 else ""
+        notes.append(
+            Finding(
+                "class-without-pictures",
+                "warning",
+                f"Folders without a picture that is read are no class: {named}{more}.",
+                len(empty),
+                tuple(_shown(folder) for folder in empty[:5]),
+                "Put pictures into them, or remove them.",
+            )
+        )
+    return notes
 
 
 def _outside(parts: tuple[str, ...], splits: Mapping[str, str]) -> str:
