@@ -173,3 +173,10 @@ def test_notes_of_varied_pictures_stay_under_their_own() -> None:
         assert row[-1].x1 < figure.bbox.width
     below = max(box.y0 for box in boxes[:7])
     assert all(picture.get_window_extent(renderer).y1 < below for picture in figure.axes[8:])
+
+
+def test_names_that_the_font_lacks_raise_no_warning(tmp_path: Path) -> None:
+    figure = plots.Figure()
+    figure.suptitle("shoes\N{HIKING BOOT}")
+    assert plots.to_png(figure, tmp_path / "boot.png").is_file()
+    assert "\N{HIKING BOOT}" in plots.to_svg(figure, "boot", "a boot")

@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,14 @@ _RC = {
 }
 
 
+@contextmanager
+def _any_letters() -> Iterator[None]:
+    """A class's name may have letters or pictures that the font lacks: they are drawn as a box, without a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
+
+
 def to_svg(figure: Figure, key: str, label: str) -> str:
     """The figure as inline SVG for one page.
 
@@ -84,7 +94,7 @@ def to_svg(figure: Figure, key: str, label: str) -> str:
     """
     buffer = io.StringIO()
     metadata = {"Date": None, "Creator": None, "Format": None, "Type": None}
-    with rc_context({**_RC, "svg.hashsalt": key}):
+    with rc_context({**_RC, "svg.hashsalt": key}), _any_letters():
         figure.savefig(buffer, format="svg", metadata=metadata, transparent=True)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -104,7 +114,7 @@ def to_svg(figure: Figure, key: str, label: str) -> str:
 
 def to_png(figure: Figure, path: Path, dpi: int = 144) -> Path:
     """Write the figure as a PNG, in the light colours; needs no display."""
-    with rc_context(_RC):
+    with rc_context(_RC), _any_letters():
         figure.savefig(path, format="png", dpi=dpi)
     return path
 
