@@ -20,14 +20,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from orthogon import models
 from orthogon.errors import DataError, OrthogonError, ShapeError, UsageError
-from orthogon.models import NETWORKS, weights
+from orthogon.models import NETWORKS, image_networks, weights
 from orthogon.models.efficientnet import efficientnet_b0, efficientnet_b1
 from orthogon.models.googlenet import googlenet_bn
 from orthogon.models.mobilenet_v2 import mobilenet_v2
 from orthogon.models.resnet import resnet18, resnet20, resnet32
 from orthogon.models.squeezenet import squeezenet1_0, squeezenet1_1
-from orthogon.models.weights import PRESETS, PUBLISHER, Preset, find, get, load, named
+from orthogon.models.weights import PRESETS, PUBLISHER, WRAPPED, Preset, find, get, load, named
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB: four chunks of a download
 
@@ -213,6 +214,15 @@ def test_a_tampered_file_is_refused_also_after_it_was_right_once(cache: Path) ->
 def test_a_truncated_file_is_refused_with_its_size(cache: Path) -> None:
     put(cache, CONTENT[:1000])
     with pytest.raises(DataError, match=r"it has 1,000 of about 1,048,576 bytes"):
+        find(preset_of(CONTENT))
+
+
+def test_a_checksum_is_marked_as_cut_only_where_it_is(cache: Path) -> None:
+    put(cache, CONTENT[:1000])
+    digest = hashlib.sha256(CONTENT[:1000]).hexdigest()
+    with pytest.raises(DataError, match=f"SHA-256 is {digest}, not"):
+        find(replace(preset_of(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest()))
+    with pytest.raises(DataError, match=f"SHA-256 is {digest[:16]}…, not"):
         find(preset_of(CONTENT))
 
 
@@ -500,7 +510,7 @@ def test_a_file_is_read_by_its_content_whatever_its_name(kind: str, tmp_path: Pa
     assert torch.equal(ours.fc.weight, theirs.fc.weight)
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "net.", "backbone.", "model._orig_mod."])
 def test_names_of_a_wrapped_network_are_unwrapped(prefix: str, tmp_path: Path) -> None:
     theirs, ours = random_(resnet20()), resnet20()
     torch.save({f"{prefix}{name}": tensor for name, tensor in theirs.state_dict().items()}, tmp_path / "net.pth")
@@ -588,6 +598,25 @@ def test_code_in_a_file_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(DataError, match="loading them could run code"):
         load(resnet20(), tmp_path / "net.pth")
     assert not (tmp_path / "crater").exists()
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model_state_dict", "model"])
+@pytest.mark.parametrize("prefix", ["", "model.", "model.module."])
+def test_a_checkpoint_that_holds_one_network_is_taken(key: str, prefix: str, tmp_path: Path) -> None:
+    theirs, ours = random_(resnet20()), resnet20()
+    optimiser = {"state": {0: {"exp_avg": torch.ones(1)}}, "param_groups": [{"lr": 0.1}]}
+    named_so = {f"{prefix}{name}": tensor for name, tensor in theirs.state_dict().items()}
+    torch.save({"epoch": 3, key: named_so, "optimizer": optimiser}, tmp_path / "c.pt")
+    assert load(ours, str(tmp_path / "c.pt")) == []
+    assert torch.equal(ours.fc.weight, theirs.fc.weight)
+
+
+def test_no_network_of_ours_has_the_names_that_are_taken_for_a_wrapping() -> None:
+    for name in image_networks():
+        with torch.device("meta"):
+            network = models.builder(name)(*NETWORKS[name][1], **NETWORKS[name][2])
+        for prefix in WRAPPED:
+            assert not all(key.startswith(prefix) for key in network.state_dict()), (name, prefix)
 
 
 @pytest.mark.parametrize("key", ["state_dict", "model", "net"])

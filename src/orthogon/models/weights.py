@@ -41,7 +41,8 @@ CHUNK = 1 << 18  # bytes
 # Torchvision's GoogLeNet file holds its side heads, which a network built without them does not take.
 SIDE_HEADS = ("aux1.", "aux2.")
 ZIP, PICKLE = b"PK", b"\x80"  # how files of torch.save begin, of today and of old
-WRAPPED = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before every name
+# what DataParallel, torch.compile, and networks that hold another, as Lightning's modules do, put before every name
+WRAPPED = ("module.", "_orig_mod.", "model.", "net.", "backbone.")
 CHECKPOINT_KEYS = ("state_dict", "model_state_dict", "model")  # where checkpoints of other programs hold the weights
 
 
@@ -278,7 +279,7 @@ def _check(path: Path, preset: Preset, again: str = "") -> None:
     size = path.stat().st_size
     short = f"; it has {size:,} of about {preset.bytes:,} bytes" if size < preset.bytes * 0.999 else ""
     raise DataError(
-        f"this is not the published {preset.file}: its SHA-256 is {digest[: max(16, len(preset.sha256))]}…, "
+        f"this is not the published {preset.file}: its SHA-256 is {_like(digest, preset.sha256)}, "
         f"not {preset.sha256}{short}",
         str(path),
         again
@@ -393,7 +394,7 @@ def _receive(url: str, part: Path, start: int, progress: Callable[[int, int | No
 # -- how a network takes them -----------------------------------------------------------------------------------
 
 
-def load(network: nn.Module, path: Path) -> list[str]:
+def load(network: nn.Module, path: str | Path) -> list[str]:
     """Put a file's tensors into a network of the same kind, in place and in the network's own precision.
 
     Where the network has another number of classes, its last layer (and those of side heads) stays as it is. Where it
@@ -401,7 +402,8 @@ def load(network: nn.Module, path: Path) -> list[str]:
     picture as it saw one whose three channels are equal.
 
     Args:
-        path: safetensors, or a file that `torch.save` wrote and that holds nothing but tensors by name.
+        path: safetensors, or a file that `torch.save` wrote: tensors by name, alone or beside plain values under one
+            of CHECKPOINT_KEYS.
     Returns:
         What did not come from the file as it is, in sentences; empty where all did.
     Raises:
@@ -412,6 +414,7 @@ def load(network: nn.Module, path: Path) -> list[str]:
     import torch
     from torch import nn
 
+    path = Path(path)
     given = _read(path)
     layers = [name for name, layer in network.named_modules() if isinstance(layer, nn.Linear | nn.Conv2d)]
     convolutions = [name for name, layer in network.named_modules() if isinstance(layer, nn.Conv2d)]
@@ -545,12 +548,20 @@ def _of_torch(path: Path) -> dict[str, Tensor]:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _cut_short(path, error) from error
+    found = _under_its_key(found)
     if not isinstance(found, dict) or not _all_tensors(found):
         raise _other_things(path, found)
-    for prefix in WRAPPED:
-        if all(name.startswith(prefix) for name in found):
-            found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
+    while prefix := next((each for each in WRAPPED if all(name.startswith(each) for name in found)), ""):
+        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
     return found
+
+
+def _under_its_key(found: Any) -> Any:
+    """A checkpoint's tensors, where one well-known key alone has any: which of several is meant, its owner knows."""
+    if not isinstance(found, dict):
+        return found
+    inside = [key for key, value in found.items() if _all_tensors(value)]
+    return found[inside[0]] if len(inside) == 1 and inside[0] in CHECKPOINT_KEYS else found
 
 
 def _all_tensors(found: Any) -> bool:
@@ -576,6 +587,12 @@ def _other_things(path: Path, found: Any) -> DataError:
         str(path),
         f"""Save them alone: python -c "import torch; torch.save(torch.load('{path}')['{key}'], '{alone}')\"""",
     )
+
+
+def _like(digest: str, short: str) -> str:
+    """As much of a digest as is compared, at least 16 digits; marked where there is more of it."""
+    kept = digest[: max(16, len(short))]
+    return kept if kept == digest else f"{kept}…"
 
 
 def _shape(tensor: Tensor) -> str:
