@@ -221,41 +221,42 @@ def test_compiled_to_machine_code_it_answers_as_eager(name: str) -> None:
         assert expected.std() > 1e-4
         rounding = (expected - truth).abs().max() / truth.abs().max()
         assert rounding < 1e-3
-        close(compiled(network)(images).double(), truth, share=max(1e-5, 5 * rounding.item()))
+        close(compiled(network)(images).double(), truth, share=max(1e-4, 5 * rounding.item()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ONE_A_FAMILY)
 def test_compiled_to_machine_code_it_learns_as_eager(name: str) -> None:
-    """Loss, each gradient and the statistics that norms keep, of one step in training mode."""
+    """Loss, each gradient and the statistics that norms keep, of one step in training mode.
+
+    A norm over a map of one pixel and four pictures makes much of rounding, which then opens or shuts a rectifier here
+    and there: what float64 gives is the judge of both, by the length of each difference.
+    """
     network = small(name).train()
+    exact = copy.deepcopy(network).double()
     images, truth = pictures(network, name, 4), torch.arange(4) % CLASSES
     start = {key: value.clone() for key, value in network.state_dict().items()}
 
-    def step(run: Callable[[Tensor], Tensor]) -> tuple[float, dict[str, Tensor], dict[str, Tensor]]:
+    def step(network: nn.Module, run: Callable[[Tensor], Tensor], images: Tensor) -> dict[str, Tensor]:
         network.load_state_dict(start)
         network.zero_grad()
         loss = F.cross_entropy(run(images), truth)
         loss.backward()
-        gradients = {key: p.grad.clone() for key, p in network.named_parameters() if p.grad is not None}
-        return loss.item(), gradients, {key: value.clone() for key, value in network.named_buffers()}
+        found = {f"gradient of {key}": p.grad for key, p in network.named_parameters() if p.grad is not None}
+        assert len(found) == sum(1 for _ in network.parameters())
+        found |= dict(network.named_buffers()) | {"loss": loss}
+        return {key: value.detach().double().clone() for key, value in found.items()}
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ours, theirs = step(compiled(network)), step(network)
-    assert ours[0] == pytest.approx(theirs[0], rel=1e-4)
-    assert len(theirs[1]) == sum(1 for _ in network.parameters())
-    assert ours[1].keys() == theirs[1].keys()
-    largest = max(gradient.abs().max().item() for gradient in theirs[1].values())
-    for key, gradient in theirs[1].items():  # before a norm a bias has no gradient but rounding
-        torch.testing.assert_close(
-            ours[1][key], gradient, rtol=0, atol=1e-3 * gradient.abs().max().item() + 1e-5 * largest,
-            msg=lambda text, key=key: f"{key}: {text}",
-        )  # fmt: skip
-    for key, value in theirs[2].items():
-        torch.testing.assert_close(
-            ours[2][key], value, rtol=1e-3, atol=1e-4, msg=lambda text, key=key: f"{key}: {text}"
-        )
+        judge, theirs = step(exact, exact, images.double()), step(network, network, images)
+        ours = step(network, compiled(network), images)
+    assert ours.keys() == judge.keys()
+    every = max(value.norm().item() for key, value in judge.items() if key.startswith("gradient"))
+    for key, value in judge.items():  # before a norm a bias has no gradient but rounding
+        far, rounding = (ours[key] - value).norm().item(), (theirs[key] - value).norm().item()
+        least = 1e-3 * value.norm().item() + 1e-5 * (every if key.startswith("gradient") else 1.0)
+        assert far <= max(least, 5 * rounding), (key, far, rounding, value.norm().item())
 
 
 @zoo()
