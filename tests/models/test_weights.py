@@ -451,6 +451,19 @@ def test_another_number_of_classes_leaves_the_head_alone(
         assert torch.equal(tensor, source[name]), name
 
 
+def test_a_backbone_without_its_head_is_taken_and_half_a_head_is_not(tmp_path: Path) -> None:
+    theirs, ours = random_(resnet20()), resnet20(num_classes=7)
+    head = {name: tensor.clone() for name, tensor in ours.state_dict().items() if name.startswith("fc.")}
+    state = {name: tensor for name, tensor in theirs.state_dict().items() if not name.startswith("fc.")}
+    save_file(state, tmp_path / "backbone.safetensors")
+    assert load(ours, tmp_path / "backbone.safetensors") == ["fc starts afresh: the file has none"]
+    for name, tensor in ours.state_dict().items():
+        assert torch.equal(tensor, (head | state)[name]), name
+    save_file(state | {"fc.bias": theirs.state_dict()["fc.bias"]}, tmp_path / "half.safetensors")
+    with pytest.raises(ShapeError, match=r'"fc\.weight" .* is missing'):
+        load(resnet20(), tmp_path / "half.safetensors")
+
+
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_other_channels_see_a_picture_of_equal_channels_as_colour_did(channels: int, tmp_path: Path) -> None:
     torch.manual_seed(0)

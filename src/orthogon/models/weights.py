@@ -397,9 +397,9 @@ def _receive(url: str, part: Path, start: int, progress: Callable[[int, int | No
 def load(network: nn.Module, path: str | Path) -> list[str]:
     """Put a file's tensors into a network of the same kind, in place and in the network's own precision.
 
-    Where the network has another number of classes, its last layer (and those of side heads) stays as it is. Where it
-    takes another number of channels C, each filter of the first convolution gets w_c = Σ_RGB w / C: it then sees a grey
-    picture as it saw one whose three channels are equal.
+    Where the network has another number of classes, or the file no last layer, its own (and those of side heads) stay
+    as they are. Where it takes another number of channels C, each filter of the first convolution gets
+    w_c = Σ_RGB w / C: it then sees a grey picture as it saw one whose three channels are equal.
 
     Args:
         path: safetensors, or a file that `torch.save` wrote: tensors by name, alone or beside plain values under one
@@ -430,6 +430,10 @@ def load(network: nn.Module, path: str | Path) -> list[str]:
             if name.startswith(SIDE_HEADS) and not any(other.startswith(SIDE_HEADS) for other in given):
                 if name.endswith("fc2.weight"):
                     notes.append(f"{name.partition('.')[0]} starts afresh: the file has no side heads")
+                continue
+            if name in heads and not heads & given.keys():  # of a backbone, as self-supervised training leaves it
+                if name.endswith("weight"):
+                    notes.append(f"{name.removesuffix('.weight')} starts afresh: the file has none")
                 continue
             raise _misfit(network, path, f'tensor "{name}" ({_shape(tensor)}) is missing')
         new = given[name]
