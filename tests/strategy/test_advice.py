@@ -83,6 +83,13 @@ def test_every_knob_changes_what_it_says():
     together = {"task.augment.strength": 1.0, "task.dropout": 0.2, "training.weight_decay": 0.03}
     assert change("regularisers together", IMAGES, VARIANCE, 0.2) == together
     assert change("more data", IMAGES, VARIANCE) == {}  # a person's
+    assert change("training more stages", IMAGES, VARIANCE) is None  # from scratch all of it is trained
+    for mode, more in (("head", "last-4"), ("last-4", "all"), ("all", None)):
+        task = {**IMAGES["task"], "weights": "mobilenet_v2_imagenet", "transfer": mode}
+        for gap in (BIAS, VARIANCE):
+            found = change("training more stages", {**IMAGES, "task": task}, gap)
+            assert (found or {}).get("task.transfer") == more
+            assert found is None or (found["training.lr"], found["training.epochs"]) == (None, None)  # chosen anew
     assert change("mixup", IMAGES, VARIANCE) == {"task.augment.mixup": 0.2}
     assert change("CutMix", IMAGES, VARIANCE) == {"task.augment.cutmix": 1.0}
     assert change("mixup", STRINGS, VARIANCE) is None
@@ -163,6 +170,7 @@ def test_every_knob_is_declared_whole_and_says_whether_it_is_orthogonal():
         "early stopping",
         "smaller batches",
         "smaller network",
+        "training more stages",
     }
     gaps = {BIAS, VARIANCE, MISMATCH, UNSPLIT, DRIFT, HARDER_TEST, OVERFIT, SMALL_DEV, LABEL_NOISE, REAL_WORLD}
     assert {knob.gap for knob in KNOBS} == gaps

@@ -35,6 +35,14 @@ History = Sequence[Mapping[str, Any]]  # a run's evaluations in order: step, los
 LARGE_BIAS = 0.20  # above it, a net grows by 4 instead of 2
 LARGE_VARIANCE = 0.10  # above it, regularisers are turned jointly: singly they interact
 MOST_WIDTH, MOST_DEPTH, MOST_MEMBERS = 4096, 16, 64
+OF_A_REGIME = (  # settings that suit how much of a network is trained
+    "task.layer_lr_decay",
+    "task.augment.strength",
+    "task.augment.flip",
+    "training.lr",
+    "training.epochs",
+    "training.patience",
+)
 LEAST_WIDTH, LEAST_BATCH = 4, 8
 MOST_DROPOUT, MOST_WEIGHT_DECAY = 0.5, 1.0
 STILL_FALLING = 0.03  # fall of a loss from one tenth of the training to the next; less is a plateau
@@ -250,6 +258,14 @@ def _averaged_weights(config: Config, gap: float) -> Overrides | None:
     return {"training.ema_decay": 0.99}
 
 
+def _more_stages(config: Config, gap: float) -> Overrides | None:
+    """More of a pretrained network is trained; how long and how fast, the task chooses anew."""
+    trained = read(config, "task.transfer")
+    if read(config, "task.weights") in (None, "none") or trained in (None, "all"):
+        return None
+    return {"task.transfer": "last-4" if trained == "head" else "all", **dict.fromkeys(OF_A_REGIME)}
+
+
 def _smaller_batches(config: Config, gap: float) -> Overrides | None:
     size = _number(config, "training.batch_size")
     return None if not size or size < 2 * LEAST_BATCH else {"training.batch_size": int(size) // 2}
@@ -404,6 +420,17 @@ KNOBS: tuple[Knob, ...] = (
         wrong_if="train loss oscillates or ends higher",
         seen=creeps,
     ),
+    Knob(  # its fraction: last-4 in place of the head closed 0.38 of the error on clothing, 0.84 on signs
+        "training more stages",
+        BIAS,
+        _more_stages,
+        cost_runs=5,
+        fraction=0.35,
+        sign="only part of a pretrained network is trained",
+        reason="What the frozen stages see was learned on other pictures; training more of them fits them to these.",
+        wrong_if="train error does not fall",
+        orthogonal=False,
+    ),
     Knob(  # its fraction: eleven steps on the six development tasks of benchmarks/autopilot closed 0.29 on average
         "smaller batches",
         BIAS,
@@ -557,6 +584,17 @@ KNOBS: tuple[Knob, ...] = (
         sign="dev loss jumps from one evaluation to the next",
         reason="An average over the last updates lies in the middle of where they wander.",
         wrong_if="dev error does not fall",
+    ),
+    Knob(  # its fraction: last-4 in place of the head closed 0.38 of the error on clothing, 0.84 on signs
+        "training more stages",
+        VARIANCE,
+        _more_stages,
+        cost_runs=5,
+        fraction=0.35,
+        sign="only part of a pretrained network is trained",
+        reason="The head learns by heart what the frozen stages do not tell apart; trained, they would.",
+        wrong_if="dev error rises: then there are too few pictures to train so much",
+        orthogonal=False,
     ),
     Knob(
         "smaller batches",
@@ -726,8 +764,8 @@ KNOBS: tuple[Knob, ...] = (
         cost_runs=1,
         fraction=0.40,
         sign="confident answers on held-out examples disagree with their labels",
-        reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test: "
-        "orthogon errors --suspects --out relabel.csv",
+        reason="Part of the error is wrong labels: review the suspects, the same way in dev and in test "
+        "(orthogon errors --suspects --out relabel.csv).",
         wrong_if="people who look again agree with the labels",
         who="you",
         by_people=True,
