@@ -28,7 +28,7 @@ from orthogon.training.objective import LoaderObjective, LossSum
 class Masked(LoaderObjective):
     """Regression with masked targets in ragged batches: shares of a batch count differently.
 
-    37 rows in batches of 12: the last batch is one row, so that one of two processes has nothing to do.
+    38 rows in batches of 12: of the last two rows each of two processes has one, often with nothing known.
     """
 
     def __init__(self, sharded: bool) -> None:
@@ -37,8 +37,8 @@ class Masked(LoaderObjective):
         net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
         self.sharded = sharded
         generator = torch.Generator().manual_seed(1)
-        x, y = torch.randn(37, 4, generator=generator), torch.randn(37, 2, generator=generator)
-        y[torch.rand(37, 2, generator=generator) < 0.4] = torch.nan
+        x, y = torch.randn(38, 4, generator=generator), torch.randn(38, 2, generator=generator)
+        y[torch.rand(38, 2, generator=generator) < 0.4] = torch.nan
         self.x, self.y = x, y
         rank = int(os.environ.get("RANK", "0")) if sharded else 0
         world = int(os.environ.get("WORLD_SIZE", "1")) if sharded else 1

@@ -45,7 +45,8 @@ class Sheet:
             return
         near = did_you_mean(missing[0], [name for name in self.header if name])
         near = near if near.startswith("Did") else f"It has {', '.join(name for name in self.header[:8] if name)}."
-        named = " and ".join(f'"{name}"' for name in missing)
+        quoted = [f'"{name}"' for name in missing]
+        named = " and ".join([", ".join(quoted[:-1]), quoted[-1]]) if quoted[1:] else quoted[0]
         what = f"there is no column {named}" if len(missing) == 1 else f"the columns {named} are missing"
         raise DataError(what, f"{self.path}, line 1", f"{near} {remedy}")
 
