@@ -106,6 +106,9 @@ def test_the_forecast_is_no_less_than_was_needed_already(monkeypatch: pytest.Mon
 
 
 def test_an_accelerator_has_memory_of_its_own() -> None:
+    patient = str(Plan(steps=12_803, epochs=3200.8, seconds=10, memory_mib=900, patient=True))
+    assert patient.startswith("At most 12,803 updates (3,201 epochs), about 10 seconds, ")
+    assert patient.endswith(" It ends sooner where dev's loss no longer falls.")
     text = str(Plan(steps=1, epochs=1, seconds=10, memory_mib=900, device_mib=2048))
     assert text.endswith("about 900 MiB of memory and about 2.0 GiB of the accelerator's.")
 

@@ -42,6 +42,7 @@ class Plan:
         memory_mib: expected peak of the process, in the machine's memory.
         device_mib: expected peak in the accelerator's own memory; None where it has none, or does not tell.
         pace: what an update and an evaluation took; None on an accelerator, which was not waited for.
+        patient: it may end sooner, where dev's loss no longer falls.
     """
 
     steps: int
@@ -50,6 +51,7 @@ class Plan:
     memory_mib: float
     device_mib: float | None = None
     pace: Pace | None = None
+    patient: bool = False
 
     def __str__(self) -> str:
         length = f"{self.seconds / 60:.1f} minutes" if self.seconds >= 90 else f"{self.seconds:.0f} seconds"
@@ -58,8 +60,10 @@ class Plan:
         if self.device_mib is not None:
             memory += f" and about {_size(self.device_mib)} of the accelerator's"
         updates = f"{self.steps:,} update{'' if self.steps == 1 else 's'}"
-        epochs = f"{self.epochs:g} epoch{'' if self.epochs == 1 else 's'}"
-        return f"{updates} ({epochs}), about {length}, {memory}."
+        many = f"{self.epochs:g}" if self.epochs < 100 else f"{self.epochs:,.0f}"
+        epochs = f"{many} epoch{'' if self.epochs == 1 else 's'}"
+        sooner = " It ends sooner where dev's loss no longer falls." if self.patient else ""
+        return f"{'At most ' if self.patient else ''}{updates} ({epochs}), about {length}, {memory}.{sooner}"
 
 
 def plan(
@@ -104,15 +108,15 @@ def plan(
     if config.minutes is not None:
         affordable = max(1, pace.affordable(60 * config.minutes - (now - started), every))
         steps = affordable if steps is None else min(steps, affordable)
-    steps = steps or 0
+    steps, patient = steps or 0, config.patience is not None
     seconds = steps * pace.update + math.ceil(steps / every) * pace.evaluation
     trained = _mib(parameter for parameter in objective.parameters().values() if parameter.requires_grad)
     kept = trained * (state + COPIES + (config.ema_decay is not None))
     if device.type == "cuda":  # the peak holds weights, gradients, activations and what kernels work with
         on_device = torch.cuda.max_memory_allocated(device) / MIB + kept
-        return Plan(steps, round(steps / per_epoch, 1), seconds, peak_memory_mib(), on_device)
+        return Plan(steps, round(steps / per_epoch, 1), seconds, peak_memory_mib(), on_device, patient=patient)
     expected = max(peak_memory_mib(), resident + trained + kept + forward.mib)
-    return Plan(steps, round(steps / per_epoch, 1), seconds, expected, pace=pace)
+    return Plan(steps, round(steps / per_epoch, 1), seconds, expected, pace=pace, patient=patient)
 
 
 class _Forward:
