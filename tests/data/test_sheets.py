@@ -85,9 +85,7 @@ def test_missing_columns_and_ids_of_a_sheet_of_labels_are_named_together(tmp_pat
         read_labels(path)
     assert "orthogon errors --suspects --out relabel.csv" in stop.value.remedy
     path.write_text("split,label\n")
-    with pytest.raises(
-        DataError, match=r'the columns "id", "origin" and "new_label" are missing\nIt has split, label'
-    ):
+    with pytest.raises(DataError, match=r'the columns "id", "origin" and "new_label" are missing\nIt has split, label'):
         read_labels(path)
     path.write_text("split;id;origin;label;new_label\ntrain;7.0;o;a;b\ndev;x;o;a;b\n\ndev;-1;o;a;b\n")
     with pytest.raises(UsageError, match=r'line 3: "x" is no id\n  line 5: "-1" is no id(.|\n)*numbers'):
